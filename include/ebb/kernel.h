@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Records between the kernel programs and the watch; compiled on both sides. Values are absolute, so that a lost
+ * record does no harm. Sizes are pages; times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef EBB_KERNEL_H
+#define EBB_KERNEL_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include "bounds.h"
+
+/* Whom an entry of a map belongs to. It is worth something only while its life is that of the worker. */
+struct ebb_owner {
+  __u32 worker; /* index */
+  __u32 life;   /* see ebb_kworker */
+};
+
+/* A process that belongs to a worker, by tgid. */
+struct ebb_proc {
+  struct ebb_owner owner;
+  __u64 mm; /* its address space, if that has been seen; only compared */
+};
+
+/* A lease file, as the kernel has it. */
+struct ebb_lease {
+  __u64 inode;
+  __u64 device; /* major << 20 | minor */
+};
+
+/* How mm_struct keeps its counters: from 6.2 on, up to 6.1, in a way that we do not know. */
+enum ebb_rss_layout { EBB_RSS_UNKNOWN, EBB_RSS_SPLIT, EBB_RSS_PERCPU };
+
+enum ebb_event_kind {
+  EBB_EVENT_CROSSED = 1,  /* a worker's pages reached its armed threshold, which is disarmed by this */
+  EBB_EVENT_RELEASED = 2, /* a worker let its lease go */
+};
+
+/* One record of the ring. */
+struct ebb_event {
+  __u32 kind;   /* enum ebb_event_kind */
+  __u32 worker; /* index */
+  __u32 life;   /* of that worker; tells a recycled index */
+  __u32 turn;   /* how many times the lease has been taken, this one included */
+  __u64 at_ns;
+  /* EBB_EVENT_RELEASED only */
+  __u64 held_ns;
+  __u64 pages_before;
+  __u64 pages_after;
+  __u64 pages_peak;
+};
+
+/* One worker, as the kernel programs keep it; an element of a memory-mapped array. */
+struct ebb_kworker {
+  __u32 life;        /* 0: nobody. Raised by the watch for each worker it follows; entries of other lives are stale */
+  __u32 flags;       /* EBB_KWORKER_*; written by the watch */
+  __u64 armed_pages; /* report when the pages reach this; ~0: disarmed */
+  __s64 pages;       /* anonymous + swapped + shared memory, over its processes */
+  __s64 held;        /* locks held now */
+  __u64 turns;       /* times the lease was taken */
+  __u64 taken_ns;    /* when the first of the locks held now was taken */
+  __u64 pages_taken; /* pages at that time */
+  __u64 pages_peak;  /* most pages since then */
+  __u64 high_taken;  /* the kernel's own high-water mark of the process that took it, then */
+  __u64 pages_first; /* pages when it was first taken: a fresh worker's; ~0: that was not seen */
+  __u64 faults;      /* live count of user-space page faults; 0 unless that program is attached */
+  __u32 changes;     /* raised by each process that comes or goes */
+  __u32 reserved;
+};
+
+#define EBB_KWORKER_EAGER 1u /* wake the watch at each release, however short the turn */
+
+/* A thread, as the sweep reports it. */
+struct ebb_sweep {
+  __u32 tgid;
+  __u32 tid;
+  __u32 ppid;
+  __u32 pgid;
+  __u32 session;
+  __u32 worker; /* ~0: not ours */
+  __u32 life;
+  __u32 flags; /* EBB_SWEEP_* */
+  __u64 anon_pages;
+  __u64 shmem_pages;
+  __u64 swap_pages;
+  __u64 minor_faults; /* of this thread; the leader's record has those of the threads that are gone as well */
+  __u64 major_faults;
+};
+
+#define EBB_SWEEP_MEMORY 1u /* the pages are those of the thread's address space; each is reported once a sweep */
+
+/* A turn that lasted this long wakes the watch at its end; shorter ones wait for the next look. */
+#define EBB_TURN_WAKES_NS (5ULL * 1000 * 1000)
+/* The ring: room for 4096 releases between two looks. Over half full it wakes the watch. */
+#define EBB_RING_BYTES (256 * 1024)
+/* Locks on one lease that the look at it follows: the job threads of one worker. */
+#define EBB_LOOK_LOCKS_MAX 64
+
+_Static_assert(sizeof(struct ebb_event) == 56, "event layout");
+_Static_assert(sizeof(struct ebb_kworker) == 96, "worker layout");
+_Static_assert(sizeof(struct ebb_sweep) == 72, "sweep layout");
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The lease file: the contract between a worker and ebbd.
+ *
+ *   bytes 0        order, written by ebbd: R run, T give memory back first, X exit instead of taking a job
+ *         1-15     newline, then zero
+ *         16-127   label with an even sequence number, written by the worker: "<sequence> <label>\n"
+ *         128-239  label with an odd sequence number
+ *         240-255  zero
+ *
+ * A worker holds an exclusive flock(2) on the file while it works on a job. Two labels in turn, so that one of
+ * them is whole whatever the worker is writing. Nothing in the labels is trusted.
+ */
+#ifndef EBB_LEASE_H
+#define EBB_LEASE_H
+
+#define EBB_LEASE_BYTES 256
+#define EBB_LEASE_LABEL_OFFSET(sequence) (((sequence)&1) ? 128 : 16)
+#define EBB_LEASE_LABEL_FIELD 112
+
+#define EBB_ORDER_RUN 'R'
+#define EBB_ORDER_TRIM 'T'
+#define EBB_ORDER_EXIT 'X'
+
+/* The environment of a worker. */
+#define EBB_LEASE_ENV "EBB_LEASE"           /* path of its lease */
+#define EBB_POOL_ENV "EBB_POOL"             /* name of its pool */
+#define EBB_SLOT_ENV "EBB_SLOT"             /* number of its slot */
+#define EBB_GENERATION_ENV "EBB_GENERATION" /* how many workers the slot has had, this one included */
+
+#endif
