@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "guard.h"
+
+#define BIT(guard) (1u << (REASON_##guard - REASON_UNLEASED))
+
+/* Which rule asks which guards. An operator's request overrides what protects from rules. */
+#define BY(rule) [REASON_##rule - REASON_REQUEST]
+static const unsigned asked_by[POLICY_RULES_N] = {
+    BY(REQUEST) = BIT(UNLEASED) | BIT(LEAVING),
+    BY(FOOTPRINT) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(BELOW_BASELINE) | BIT(PRIVATE) | BIT(STRIKES) |
+                    BIT(MIN_READY) | BIT(HOLD),
+    BY(BUDGET) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(MIN_READY) | BIT(HOLD),
+    BY(PRESSURE) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(COOLDOWN) |
+                   BIT(MIN_READY) | BIT(HOLD),
+};
+
+static bool asks(enum reason rule, enum reason guard) {
+  return asked_by[rule - REASON_REQUEST] & 1u << (guard - REASON_UNLEASED);
+}
+
+/* The judgement. */
+
+static const struct ebb_worker_facts *facts_of(const struct judgement *judgement, uint32_t worker) {
+  return &judgement->in->workers[worker];
+}
+
+static uint32_t at_most(uint32_t n, uint32_t most) {
+  return n < most ? n : most;
+}
+
+void judgement__init(struct judgement *judgement, const struct policy_input *in, uint32_t asked, bool unguarded) {
+  *judgement = (struct judgement){
+      .in = in,
+      .n_pools = at_most(in->n_pools, EBB_POOLS_MAX),
+      .n_workers = at_most(in->n_workers, EBB_SLOTS_MAX),
+      .asked = asked,
+      .unguarded = unguarded,
+  };
+  for (uint32_t i = 0; i < judgement->n_workers; i++)
+    if (judgement__knows(judgement, i) && in->workers[i].state == EBB_SLOT_SERVING)
+      judgement->serving[in->workers[i].pool]++;
+}
+
+bool judgement__knows(const struct judgement *judgement, uint32_t worker) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, worker);
+  return facts->generation > 0 && facts->pid > 0 && facts->pool < judgement->n_pools;
+}
+
+bool judgement__has_taken(const struct judgement *judgement, uint32_t worker) {
+  return judgement->taken[worker / 64] >> worker % 64 & 1;
+}
+
+static uint32_t counts_as_serving(const struct judgement *judgement, uint32_t worker) {
+  return facts_of(judgement, worker)->state == EBB_SLOT_SERVING && !judgement__has_taken(judgement, worker);
+}
+
+void judgement__take(struct judgement *judgement, uint32_t worker) {
+  judgement->serving[facts_of(judgement, worker)->pool] -= counts_as_serving(judgement, worker);
+  judgement->taken[worker / 64] |= 1ULL << worker % 64;
+}
+
+void judgement__give_back(struct judgement *judgement, uint32_t worker) {
+  if (!judgement__has_taken(judgement, worker))
+    return;
+  judgement->taken[worker / 64] &= ~(1ULL << worker % 64);
+  judgement->serving[facts_of(judgement, worker)->pool] += counts_as_serving(judgement, worker);
+}
+
+/* The guards, in the order of their list. A line's numbers are as told in policy.h. */
+
+static struct policy_line compared(uint64_t value, uint64_t limit, bool fires) {
+  return (struct policy_line){.on = true, .value = value, .limit = limit, .fires = fires};
+}
+
+static const struct ebb_pool_rules *rules_of(const struct judgement *judgement, uint32_t worker) {
+  return &judgement->in->pool_rules[facts_of(judgement, worker)->pool];
+}
+
+/* 0 when `from` comes later: a newer clock reading, or nonsense. */
+static uint64_t time_between(uint64_t from_ns, uint64_t to_ns) {
+  return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+static struct policy_line unleased(const struct judgement *judgement, const struct claim *claim) {
+  return compared(EBB_UNKNOWN, EBB_UNKNOWN, facts_of(judgement, claim->worker)->state == EBB_SLOT_UNLEASED);
+}
+
+static struct policy_line leaving(const struct judgement *judgement, const struct claim *claim) {
+  uint32_t state = facts_of(judgement, claim->worker)->state;
+  return compared(EBB_UNKNOWN, EBB_UNKNOWN, state != EBB_SLOT_SERVING && state != EBB_SLOT_UNLEASED);
+}
+
+static struct policy_line busy(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  uint64_t busy_ns = facts->busy ? time_between(facts->since_ns, judgement->in->now_ns) : EBB_UNKNOWN;
+  return compared(busy_ns, EBB_UNKNOWN, facts->busy);
+}
+
+static struct policy_line too_young(const struct judgement *judgement, const struct claim *claim) {
+  uint64_t age_ns = time_between(facts_of(judgement, claim->worker)->born_ns, judgement->in->now_ns);
+  uint64_t least_ns = rules_of(judgement, claim->worker)->min_lifetime_ns;
+  return compared(age_ns, least_ns, least_ns != EBB_UNKNOWN && age_ns < least_ns);
+}
+
+/* Rounded up, and in two parts: a baseline times 1200 may not fit. */
+static uint64_t least_limit(const struct judgement *judgement, uint32_t pool) {
+  uint64_t baseline = judgement->in->pools[pool].baseline_bytes, whole;
+  if (baseline == EBB_UNKNOWN)
+    return EBB_UNKNOWN;
+  uint64_t part = (baseline % 1000 * POLICY_BASELINE_PERMILLE + 999) / 1000;
+  if (__builtin_mul_overflow(baseline / 1000, POLICY_BASELINE_PERMILLE, &whole) ||
+      __builtin_add_overflow(whole, part, &whole))
+    return EBB_UNKNOWN - 1;
+  return whole;
+}
+
+bool guard__below_baseline(const struct judgement *judgement, uint32_t pool) {
+  uint64_t limit = judgement->in->pool_rules[pool].footprint_limit_bytes, least = least_limit(judgement, pool);
+  return least != EBB_UNKNOWN && limit < least;
+}
+
+static struct policy_line below_baseline(const struct judgement *judgement, const struct claim *claim) {
+  uint32_t pool = facts_of(judgement, claim->worker)->pool;
+  return compared(judgement->in->pool_rules[pool].footprint_limit_bytes, least_limit(judgement, pool),
+                  guard__below_baseline(judgement, pool));
+}
+
+bool guard__private_is_fresh(const struct judgement *judgement, uint32_t worker) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, worker);
+  return facts->private_ns > 0 && facts->private_ns != EBB_UNKNOWN &&
+         time_between(facts->private_ns, judgement->in->now_ns) <= POLICY_PRIVATE_FRESH_NS;
+}
+
+/* While a worker is busy its private bytes contain what the job takes: the most that they can be between jobs. Its
+ * footprint is never less than they are. */
+static struct policy_line private(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  uint64_t over = claim->private_over_bytes, bytes = facts->private_bytes;
+  bool too_little = bytes == EBB_UNKNOWN ? guard__private_is_fresh(judgement, claim->worker) : bytes <= over;
+  too_little |= facts->footprint_bytes <= over;
+  return compared(bytes, over, too_little && over != EBB_UNKNOWN);
+}
+
+static struct policy_line strikes(const struct judgement *judgement, const struct claim *claim) {
+  uint32_t strikes = facts_of(judgement, claim->worker)->strikes, needed = rules_of(judgement, claim->worker)->strikes;
+  /* The present judgement is a confirmation too: where one is enough, there is nothing to count. */
+  return compared(strikes, needed, needed > 1 && strikes < needed);
+}
+
+static struct policy_line cooldown(const struct judgement *judgement, const struct claim *claim) {
+  (void)claim;
+  const struct ebb_host_facts *host = judgement->in->host;
+  uint64_t needed_ns = judgement->in->host_rules->cooldown_ns;
+  if (host->level == EBB_PRESSURE_CRITICAL && needed_ns > POLICY_CRITICAL_COOLDOWN_NS)
+    needed_ns = POLICY_CRITICAL_COOLDOWN_NS;
+  if (host->last_act_ns == 0 || host->last_act_ns == EBB_UNKNOWN)
+    return compared(EBB_UNKNOWN, needed_ns, false);
+  uint64_t since_ns = time_between(host->last_act_ns, judgement->in->now_ns);
+  return compared(since_ns, needed_ns, since_ns < needed_ns);
+}
+
+static struct policy_line min_ready(const struct judgement *judgement, const struct claim *claim) {
+  uint32_t stay = judgement->serving[facts_of(judgement, claim->worker)->pool];
+  uint32_t needed = rules_of(judgement, claim->worker)->min_ready;
+  stay -= counts_as_serving(judgement, claim->worker);
+  return compared(stay, needed, stay < needed);
+}
+
+static struct policy_line hold(const struct judgement *judgement, const struct claim *claim) {
+  uint64_t until_ns = judgement->in->pools[facts_of(judgement, claim->worker)->pool].hold_retire_ns;
+  uint64_t left_ns = time_between(judgement->in->now_ns, until_ns);
+  return compared(left_ns, 0, left_ns > 0);
+}
+
+typedef struct policy_line guard(const struct judgement *judgement, const struct claim *claim);
+
+#define AT(guard) [REASON_##guard - REASON_UNLEASED]
+static guard *const guards[POLICY_GUARDS_N] = {
+    AT(UNLEASED) = unleased, AT(LEAVING) = leaving,     AT(BUSY) = busy,         AT(TOO_YOUNG) = too_young,
+    AT(PRIVATE) = private,   AT(STRIKES) = strikes,     AT(COOLDOWN) = cooldown, AT(BELOW_BASELINE) = below_baseline,
+    AT(HOLD) = hold,         AT(MIN_READY) = min_ready,
+};
+
+struct policy_line guard__line(const struct judgement *judgement, const struct claim *claim, enum reason guard) {
+  struct policy_line line = guards[guard - REASON_UNLEASED](judgement, claim);
+  line.code = guard;
+  line.fires &= asks(claim->rule, guard) || guard == REASON_BUSY;
+  return line;
+}
+
+/* The cooldown is nobody's own guard: where the asked one goes unguarded, it is silent for its competitors too. */
+static bool refuses(const struct judgement *judgement, const struct claim *claim, enum reason guard) {
+  if (guard == REASON_COOLDOWN && judgement->unguarded)
+    return false;
+  return asks(claim->rule, guard) && guard__line(judgement, claim, guard).fires;
+}
+
+/* Private bytes are dear: they are looked at when nothing else refuses, and a strike is counted when they agree. What
+ * was read long ago refuses nobody, or it would never be read again. */
+enum guard_answer guard__answer(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  if (judgement->unguarded && claim->worker == judgement->asked)
+    return GUARD_LETS;
+  for (int guard = REASON_UNLEASED; guard <= REASON_HOLD; guard++)
+    if (guard != REASON_PRIVATE && guard != REASON_STRIKES && refuses(judgement, claim, (enum reason)guard))
+      return GUARD_REFUSES;
+  if (asks(claim->rule, REASON_PRIVATE) && facts->footprint_bytes > claim->private_over_bytes &&
+      !guard__private_is_fresh(judgement, claim->worker))
+    return GUARD_ASKS;
+  if (refuses(judgement, claim, REASON_PRIVATE))
+    return GUARD_REFUSES;
+  return refuses(judgement, claim, REASON_STRIKES) ? GUARD_COUNTS : GUARD_LETS;
+}

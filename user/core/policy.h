@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The judgement. Pure: facts and rules in, a plan out; no clock, no files, no globals, no allocation.
+ *
+ * Facts may lack a worker's private bytes, which are dear to read. Then the plan names the workers whose private bytes
+ * would decide; the caller reads them and asks again. It settles after at most a few rounds, provided that a read that
+ * failed is recorded too (private_ns: when; private_bytes: EBB_UNKNOWN): no memory rule retires such a worker then, and
+ * the next one is taken. As long as a worker waits to be confirmed, none is taken in its place.
+ *
+ * Strikes: where a pool's `strikes` is 1, the judgement itself is the confirmation. Else a worker goes when its count
+ * has reached `strikes`; the caller counts those that the plan names, a second apart, and starts again at 0 when a plan
+ * neither names nor retires one.
+ *
+ * The rule `pressure` speaks only while total= grows (host.stall_growing), since the level lingers. To cut the cooldown
+ * short, the caller that sees total= stand still after an act sets host.last_act_ns to 0: new stall is then acted on at
+ * once.
+ */
+#ifndef CORE_POLICY_H
+#define CORE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ebb/facts.h"
+#include "ebb/rules.h"
+#include "reason.h"
+
+/* Acts of one judgement; the rest is taken at the next one. */
+#define PLAN_ACTS_MAX 16
+/* Private bytes older than this are read again before anything is retired by them. */
+#define POLICY_PRIVATE_FRESH_NS (2ULL * 1000000000ULL)
+/* A limit under this many per mille of the baseline is refused: every fresh worker would be over it. */
+#define POLICY_BASELINE_PERMILLE 1200u
+/* Under critical pressure the next act may follow after this. */
+#define POLICY_CRITICAL_COOLDOWN_NS (2ULL * 1000000000ULL)
+
+struct policy_input {
+  const struct ebb_host_rules *host_rules;
+  const struct ebb_host_facts *host;
+  const struct ebb_pool_rules *pool_rules; /* [n_pools] */
+  const struct ebb_pool_facts *pools;      /* [n_pools] */
+  const struct ebb_worker_facts *workers;  /* [n_workers]; a generation of 0 or a pid of 0: no worker there */
+  uint32_t n_pools;
+  uint32_t n_workers;
+  uint64_t now_ns;
+};
+
+struct plan_act {
+  uint32_t worker; /* index into workers */
+  enum reason reason;
+  uint64_t limit_bytes; /* that was exceeded; EBB_UNKNOWN: none (request, pressure) */
+};
+
+struct plan {
+  uint32_t n_acts;
+  struct plan_act acts[PLAN_ACTS_MAX];
+  uint32_t n_confirm;
+  uint32_t confirm[PLAN_ACTS_MAX]; /* workers whose private bytes must be read first */
+  uint32_t n_struck;
+  uint32_t struck[PLAN_ACTS_MAX];     /* over a limit, but short of strikes: count one more, a second apart */
+  bool below_baseline[EBB_POOLS_MAX]; /* pools whose limit is refused */
+};
+
+void policy__decide(const struct policy_input *in, struct plan *ret_plan);
+
+/*
+ * One rule's or guard's numbers, for `ebb why`. What is compared with what; EBB_UNKNOWN where there is nothing:
+ *   request         retirements asked for in the pool       0                                             count
+ *   footprint       between jobs                            footprint_limit                               bytes
+ *   budget          all pools, without those leaving        memory_budget                                 bytes
+ *   pressure        what it would free, at most             the most that any one would free              bytes
+ *   unleased        -                                       -
+ *   leaving         -                                       -
+ *   busy            how long it has been                    -                                             ns
+ *   too-young       age                                     min_lifetime                                  ns
+ *   below-baseline  footprint_limit                         the least that makes sense                    bytes
+ *   private         as last read                            what it must be over                          bytes
+ *   strikes         counted                                 strikes                                       count
+ *   cooldown        time since the last act                 that must have passed                         ns
+ *   min-ready       serving workers left if it went         min_ready                                     count
+ *   hold            time left                               0                                             ns
+ */
+struct policy_line {
+  enum reason code;
+  bool on;        /* rule: configured and applicable; guard: always true */
+  bool fires;     /* rule: wants the worker out, whatever its guards say; guard: says no (`busy`: or later) */
+  uint64_t value; /* compared …; EBB_UNKNOWN: not known */
+  uint64_t limit; /* … with this */
+};
+
+#define POLICY_RULES_N (REASON_PRESSURE - REASON_REQUEST + 1)
+#define POLICY_GUARDS_N (REASON_HOLD - REASON_UNLEASED + 1)
+
+struct policy_verdict {
+  struct policy_line rules[POLICY_RULES_N];
+  struct policy_line guards[POLICY_GUARDS_N]; /* as for the outcome, else the first rule that fires, else `footprint` */
+  enum reason outcome; /* rule by which it goes now, or becomes due, or would if what is known of its private bytes is
+                          confirmed; REASON_NONE: it stays */
+};
+
+/* Everything that decide weighs for one worker: the same code, all the lines. Slower; not for the acting path. */
+void policy__explain(const struct policy_input *in, uint32_t worker, struct policy_verdict *ret_verdict);
+
+#endif
