@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The board: what ebbd says of itself, its pools and their slots; written by ebbd alone. It is what ebb-watch learns the
+ * workers and rules from, what `ebb` shows, and what the next ebbd takes over.
+ */
+#ifndef SHM_BOARD_H
+#define SHM_BOARD_H
+
+#include "ebb/bounds.h"
+#include "ebb/facts.h"
+#include "ebb/rules.h"
+#include "seqfile.h"
+
+#define BOARD_NAME "board"
+
+struct board_ebbd {
+  __u32 seq;
+  __u32 n_pools;      /* pools[0..n) are in use */
+  __u32 n_slots;      /* slots[0..n) may be in use */
+  __s32 watch_pid;    /* 0: not running */
+  __u32 watch_starts; /* how often it was started */
+  __u32 stopping;
+  __u64 started_ns; /* CLOCK_MONOTONIC */
+  __u64 wake_ups;   /* turns of ebbd's loop */
+  struct ebb_host_rules rules;
+  char pressure_source[256];
+};
+
+struct board_pool {
+  __u32 seq;
+  __u32 size;     /* slots wanted */
+  __u32 requests; /* `retire <pool>` without a slot that wait for the watch's choice */
+  __u32 drained;
+  char name[EBB_NAME_BYTES];
+  __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
+  __u64 hold_refill_ns;
+  __u64 retired; /* since ebbd started */
+  __u64 refilled;
+  struct ebb_pool_rules rules;
+};
+
+struct board_slot {
+  __u32 seq;
+  __u32 pool; /* index; EBB_POOLS_MAX: this record is unused */
+  __u32 slot;
+  __u32 generation;
+  __s32 pid;
+  __u32 state;       /* enum ebb_slot_state */
+  __u64 start_time;  /* of the process, clock ticks since boot */
+  __u64 born_ns;     /* CLOCK_MONOTONIC */
+  __u64 since_ns;    /* when it got into this state */
+  __u32 reason;      /* enum reason, of a due or retiring worker */
+  __u32 failures;    /* young deaths in a row */
+  __u32 closed;      /* kept empty by drain, scale or refill=no */
+  __u32 leased;      /* it has been seen to use its lease */
+  __u64 fresh_bytes; /* its footprint when it first came to its lease; EBB_UNKNOWN */
+};
+
+struct board {
+  struct seqfile_head head;
+  struct board_ebbd ebbd;
+  struct board_pool pools[EBB_POOLS_MAX];
+  struct board_slot slots[EBB_SLOTS_MAX];
+};
+
+/* Writer. Closed by seqfile__close. 0 or negative errno. */
+int board__create(struct seqfile *file, int run_dirfd, gid_t gid, bool *ret_kept);
+static inline struct board *board__of(const struct seqfile *file) {
+  return (struct board *)(void *)file->head;
+}
+
+/* Reader: what was there at one moment, record by record; counts and indexes are checked. */
+struct board_view {
+  struct board_ebbd ebbd;
+  __s32 ebbd_pid;
+  bool alive;
+  __u32 n_pools, n_slots;
+  struct board_pool pools[EBB_POOLS_MAX];
+  struct board_slot slots[EBB_SLOTS_MAX]; /* only those in use, in the order of the file */
+  __u32 index[EBB_SLOTS_MAX];             /* slots[i] is record index[i] */
+};
+int board__open(struct seqfile *file, int run_dirfd);
+/*
+ * 0, -EAGAIN (a record kept changing, or ebbd died in the middle of it), or -EPROTO (it says what no ebbd says: counts,
+ * indexes, states or pids out of bounds, names that do not belong into paths). *ret_view is untouched on failure; on
+ * success only the entries in use are written. Not for several threads at once.
+ */
+int board__view(const struct seqfile *file, struct board_view *ret_view);
+
+#endif
