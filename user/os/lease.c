@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "lease.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "cleanup.h"
+#include "ebb/lease.h"
+#include "kernfile.h"
+
+static int write_at(int fd, const void *bytes, size_t n, off_t at) {
+  ssize_t written = pwrite(fd, bytes, n, at);
+
+  if (written < 0)
+    return -errno;
+  return (size_t)written == n ? 0 : -EIO;
+}
+
+/* Locked before it is given away, so that nobody can be quicker; modes before the owner, because changing the mode of
+ * somebody else's file would take CAP_FOWNER. */
+static int set_up(int fd, uid_t uid, gid_t gid) {
+  static const char blank[EBB_LEASE_BYTES] = {EBB_ORDER_RUN, '\n'};
+  int err = lease__try_lock(fd);
+
+  if (!err)
+    err = write_at(fd, blank, sizeof(blank), 0);
+  if (!err && fchmod(fd, 0660))
+    err = -errno;
+  if (!err && fchown(fd, uid, gid))
+    err = -errno;
+  return err;
+}
+
+int lease__create(int dirfd, const char *name, uid_t uid, gid_t gid) {
+  _cleanup_fd_ int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+  int err;
+
+  if (fd < 0)
+    return -errno;
+  err = set_up(fd, uid, gid);
+  if (err) {
+    (void)unlinkat(dirfd, name, 0);
+    return err;
+  }
+  return steal_fd(&fd);
+}
+
+/* O_NONBLOCK: should somebody have put a FIFO there, opening it must not hang. */
+int lease__open(int dirfd, const char *name) {
+  _cleanup_fd_ int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  struct stat st;
+
+  if (fd < 0)
+    return errno == EISDIR || errno == ENXIO ? -EPROTO : -errno;
+  if (fstat(fd, &st))
+    return -errno;
+  if (!S_ISREG(st.st_mode) || st.st_size != EBB_LEASE_BYTES)
+    return -EPROTO;
+  return steal_fd(&fd);
+}
+
+int lease__order(int fd, char order) {
+  return write_at(fd, &order, 1, 0);
+}
+
+int lease__try_lock(int fd) {
+  return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+}
+
+int lease__unlock(int fd) {
+  return flock(fd, LOCK_UN) ? -errno : 0;
+}
+
+int lease__read(int fd, char *to) {
+  char bytes[EBB_LEASE_BYTES] = {0};
+
+  if (pread(fd, bytes, sizeof(bytes), 0) < 0)
+    return -errno;
+  memcpy(to, bytes, sizeof(bytes));
+  return 0;
+}
+
+/* "<mount id> <parent> <major>:<minor> …" */
+struct mount_search {
+  uint64_t id;
+  struct lease_key *key;
+};
+
+static bool is_mount(const char *line, void *arg) {
+  struct mount_search *search = arg;
+  uint64_t id;
+  uint32_t major, minor;
+
+  if (sscanf(line, "%lu %*u %u:%u", &id, &major, &minor) != 3 || id != search->id)
+    return true;
+  search->key->major = major;
+  search->key->minor = minor;
+  return false;
+}
+
+/*
+ * /proc/locks (and eBPF) name the device of the superblock and the inode in memory. On btrfs and some kinds of
+ * overlayfs stat(2) answers with others, made up for each subvolume or layer; fdinfo and mountinfo tell the true ones.
+ */
+int lease__key(int fd, struct lease_key *ret) {
+  char path[64], info[4096];
+  struct mount_search search;
+  struct lease_key key;
+  struct stat st;
+
+  if (fstat(fd, &st))
+    return -errno;
+  key = (struct lease_key){.major = major(st.st_dev), .minor = minor(st.st_dev), .inode = st.st_ino};
+  (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+  if (!kernfile__read(path, info, sizeof(info)) && !kernfile__number(info, "mnt_id:", &search.id)) {
+    (void)kernfile__number(info, "ino:", &key.inode); /* from 5.14 on */
+    search.key = &key;
+    (void)kernfile__each_line("/proc/self/mountinfo", is_mount, &search);
+  }
+  *ret = key;
+  return 0;
+}
+
+int lease_key__order(const void *a, const void *b) {
+  const struct lease_key *x = a, *y = b;
+
+  if (x->inode != y->inode)
+    return x->inode < y->inode ? -1 : 1;
+  if (x->major != y->major)
+    return x->major < y->major ? -1 : 1;
+  return (x->minor > y->minor) - (x->minor < y->minor);
+}
+
+static const char *skip_blanks(const char *at) {
+  return at + strspn(at, " \t");
+}
+
+static const char *skip_word(const char *at) {
+  return skip_blanks(at + strcspn(at, " \t\n"));
+}
+
+/* A number in the given base, and the byte that must follow it. */
+static bool take_number(const char **at, int base, char then, uint64_t *ret) {
+  char *end;
+
+  if (!isxdigit((unsigned char)**at))
+    return false;
+  errno = 0;
+  *ret = strtoull(*at, &end, base);
+  if (errno || end == *at || *end != then)
+    return false;
+  *at = end + 1;
+  return true;
+}
+
+static bool take_key(const char *at, struct lease_key *ret) {
+  uint64_t major, minor, inode;
+
+  if (!take_number(&at, 16, ':', &major) || !take_number(&at, 16, ':', &minor) || !take_number(&at, 10, ' ', &inode))
+    return false;
+  if (major > UINT32_MAX || minor > UINT32_MAX)
+    return false;
+  *ret = (struct lease_key){.major = (uint32_t)major, .minor = (uint32_t)minor, .inode = inode};
+  return true;
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 2546 fe:00:10952753 0 EOF"; who waits for it follows as "1: -> FLOCK …", and who waits
+ * for a waiter with more blanks before the arrow. */
+static bool take_flock(const char *line, struct lease_key *ret_key, bool *ret_waits) {
+  const char *at = skip_word(line);
+  bool waits = !strncmp(at, "->", 2);
+
+  if (waits)
+    at = skip_blanks(at + 2);
+  if (strncmp(at, "FLOCK ", 6))
+    return false;
+  for (int i = 0; i < 4; i++)
+    at = skip_word(at);
+  if (!take_key(at, ret_key))
+    return false;
+  *ret_waits = waits;
+  return true;
+}
+
+struct locks_search {
+  const struct lease_key *keys;
+  size_t n;
+  struct lease_use *uses;
+};
+
+static bool note_lock(const char *line, void *arg) {
+  struct locks_search *search = arg;
+  const struct lease_key *found;
+  struct lease_key key;
+  bool waits;
+
+  if (!search->n || !take_flock(line, &key, &waits))
+    return search->n > 0;
+  found = bsearch(&key, search->keys, search->n, sizeof(key), lease_key__order);
+  if (found && waits)
+    search->uses[found - search->keys].awaited = true;
+  else if (found)
+    search->uses[found - search->keys].held = true;
+  return true;
+}
+
+static void forget(struct lease_use *uses, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    uses[i] = (struct lease_use){0};
+}
+
+void locks__parse(const char *text, const struct lease_key *keys, size_t n, struct lease_use *uses) {
+  struct locks_search search = {keys, n, uses};
+
+  forget(uses, n);
+  for (const char *line = text; line; line = strchr(line, '\n')) {
+    line += *line == '\n';
+    (void)note_lock(line, &search);
+  }
+}
+
+/*
+ * The kernel lists a page at a time, by position: a lock that moves between two reads can be missed, and is seen the
+ * next time. In a pid namespace, locks whose taker is dead (held on by a helper that inherited them) are not listed.
+ */
+int locks__read(const struct lease_key *keys, size_t n, struct lease_use *uses) {
+  struct locks_search search = {keys, n, uses};
+
+  forget(uses, n);
+  return kernfile__each_line("/proc/locks", note_lock, &search);
+}

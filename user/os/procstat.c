@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "procstat.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "kernfile.h"
+
+/* What a status file is at most: thousands of supplementary groups are in it. */
+#define TEXT_BYTES (16 * 1024)
+
+/* Opening fails with ENOENT, reading with ESRCH, when the process is gone. */
+static int read_of(pid_t pid, const char *name, char *to, size_t size) {
+  char path[64];
+  int err;
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+  err = kernfile__read(path, to, size);
+  return err == -ENOENT ? -ESRCH : err;
+}
+
+/* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
+enum { STATE = 3, PPID, PGRP, SESSION, MINFLT = 10, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
+
+/* " 12": every field is a blank and a number; pgrp and session of a dying process are -1. */
+static bool take_field(const char **at, int64_t *ret) {
+  char *end;
+
+  if ((*at)[0] != ' ' || !((*at)[1] == '-' || isdigit((unsigned char)(*at)[1])))
+    return false;
+  errno = 0;
+  *ret = strtoll(*at + 1, &end, 10);
+  *at = end;
+  return !errno;
+}
+
+static bool fits_pid(int64_t number) {
+  return number >= -1 && number <= INT_MAX;
+}
+
+/* No field after the command has a parenthesis in it, so the last one ends the command. */
+int procstat__parse(const char *text, struct procstat *ret) {
+  const char *at = strrchr(text, ')');
+  int64_t field[STARTTIME + 1] = {0}, pid;
+  char state, *end;
+
+  errno = 0;
+  pid = strtoll(text, &end, 10);
+  if (errno || end == text || strncmp(end, " (", 2) || pid <= 0 || pid > INT_MAX)
+    return -EPROTO;
+  if (!at || at[1] != ' ' || !isalpha((unsigned char)at[2]))
+    return -EPROTO;
+  state = at[2];
+  at += 3;
+  for (int i = STATE + 1; i <= STARTTIME; i++)
+    if (!take_field(&at, &field[i]))
+      return -EPROTO;
+  if (!fits_pid(field[PPID]) || !fits_pid(field[PGRP]) || !fits_pid(field[SESSION]))
+    return -EPROTO;
+  *ret = (struct procstat){
+      .pid = (pid_t)pid,
+      .ppid = (pid_t)field[PPID],
+      .pgid = (pid_t)field[PGRP],
+      .session = (pid_t)field[SESSION],
+      .state = state,
+      .threads = field[THREADS],
+      .minor_faults = (uint64_t)field[MINFLT],
+      .major_faults = (uint64_t)field[MAJFLT],
+      .start_time = (uint64_t)field[STARTTIME],
+  };
+  return 0;
+}
+
+int procstat__read(pid_t pid, struct procstat *ret) {
+  char text[2048];
+  int err = read_of(pid, "stat", text, sizeof(text));
+
+  return err ? err : procstat__parse(text, ret);
+}
+
+bool procstat__same(pid_t pid, uint64_t start_time) {
+  struct procstat stat;
+
+  return !procstat__read(pid, &stat) && stat.start_time == start_time;
+}
+
+/* A line that is not there (no such memory, no such kernel) counts as 0. */
+static int add_kib(const char *text, const char *key, uint64_t *sum) {
+  uint64_t bytes;
+  int err = kernfile__kib(text, key, &bytes);
+
+  if (err)
+    return err == -ENOENT ? 0 : err;
+  if (__builtin_add_overflow(*sum, bytes, sum))
+    return -EPROTO;
+  return 0;
+}
+
+int procmem__parse(const char *status_text, struct procmem *ret) {
+  struct procmem found = {0};
+
+  if (add_kib(status_text, "RssAnon:", &found.anon_bytes) || add_kib(status_text, "RssShmem:", &found.shmem_bytes) ||
+      add_kib(status_text, "VmSwap:", &found.swap_bytes))
+    return -EPROTO;
+  *ret = found;
+  return 0;
+}
+
+int procmem__read(pid_t pid, struct procmem *ret) {
+  char text[TEXT_BYTES];
+  int err = read_of(pid, "status", text, sizeof(text));
+
+  return err ? err : procmem__parse(text, ret);
+}
+
+/* The split of Pss came with Linux 5.9; before that, file pages count in. */
+int procrollup__parse(const char *text, struct procrollup *ret) {
+  struct procrollup found = {0};
+  uint64_t pss;
+
+  if (kernfile__kib(text, "Pss:", &pss))
+    return -EPROTO;
+  if (add_kib(text, "Private_Clean:", &found.own_bytes) || add_kib(text, "Private_Dirty:", &found.own_bytes) ||
+      add_kib(text, "SwapPss:", &found.own_bytes) || add_kib(text, "Pss_Anon:", &found.share_bytes) ||
+      add_kib(text, "Pss_Shmem:", &found.share_bytes))
+    return -EPROTO;
+  if (!strstr(text, "\nPss_Anon:"))
+    found.share_bytes = pss;
+  if (add_kib(text, "SwapPss:", &found.share_bytes))
+    return -EPROTO;
+  *ret = found;
+  return 0;
+}
+
+int procrollup__read(pid_t pid, struct procrollup *ret) {
+  char text[4096];
+  int err = read_of(pid, "smaps_rollup", text, sizeof(text));
+
+  return err ? err : procrollup__parse(text, ret);
+}
+
+/* An environment is read piece by piece: it may be long, and a process may put anything in the place of its own. */
+#define ENV_BYTES_MAX (4 * 1024 * 1024)
+
+struct env_search {
+  const char *name;
+  size_t matched; /* bytes of the name, or NO_MATCH until the next string */
+  bool found;
+  char *to;
+  size_t used, size;
+};
+
+#define NO_MATCH SIZE_MAX
+
+/* Take one byte. 1: the value is whole. */
+static int env_byte(struct env_search *search, char byte) {
+  if (search->found) {
+    if (search->used == search->size)
+      return -ENAMETOOLONG;
+    search->to[search->used++] = byte;
+    return byte == '\0';
+  }
+  if (byte == '\0')
+    search->matched = 0;
+  else if (search->matched != NO_MATCH && search->name[search->matched] == '\0' && byte == '=')
+    search->found = true;
+  else if (search->matched != NO_MATCH && search->name[search->matched] == byte)
+    search->matched++;
+  else
+    search->matched = NO_MATCH;
+  return 0;
+}
+
+int procenv__read(pid_t pid, const char *name, char *to, size_t size) {
+  struct env_search search = {.name = name, .to = to, .size = size};
+  _cleanup_fd_ int fd = -1;
+  char text[4096];
+  size_t left = ENV_BYTES_MAX;
+  ssize_t got;
+
+  (void)snprintf(text, sizeof(text), "/proc/%d/environ", pid);
+  fd = open(text, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return errno == ENOENT ? -ESRCH : -errno;
+  while ((got = read(fd, text, sizeof(text))) > 0 && (size_t)got <= left) {
+    left -= (size_t)got;
+    for (ssize_t i = 0; i < got; i++) {
+      int whole = env_byte(&search, text[i]);
+
+      if (whole)
+        return whole < 0 ? whole : 0;
+    }
+  }
+  return got < 0 ? -errno : -ENOENT;
+}
+
+int procuid__read(pid_t pid, uid_t *ret_real_uid) {
+  char text[TEXT_BYTES];
+  uint64_t uid;
+  int err = read_of(pid, "status", text, sizeof(text));
+
+  if (err)
+    return err;
+  if (kernfile__number(text, "Uid:", &uid) || uid > UINT32_MAX)
+    return -EPROTO;
+  *ret_real_uid = (uid_t)uid;
+  return 0;
+}

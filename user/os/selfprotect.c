@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "selfprotect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "kernfile.h"
+
+int selfprotect__lock_memory(void) {
+  return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ? -errno : 0;
+}
+
+static int write_score(const char *path, int value) {
+  char text[16];
+
+  (void)snprintf(text, sizeof(text), "%d", value);
+  return kernfile__write(path, text);
+}
+
+int selfprotect__oom_score_adj(int value) {
+  return write_score("/proc/self/oom_score_adj", value);
+}
+
+int selfprotect__oom_score_adj_of(int pid, int value) {
+  char path[64];
+  int err;
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+  err = write_score(path, value);
+  return err == -ENOENT ? -ESRCH : err;
+}
+
+int selfprotect__open_files(unsigned long *ret_before) {
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit))
+    return -errno;
+  *ret_before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+}
+
+int selfprotect__subreaper(void) {
+  return prctl(PR_SET_CHILD_SUBREAPER, 1) ? -errno : 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A daemon that must outlive the shortage that it fights. Each answers 0 or a negative errno; callers go on. */
+#ifndef OS_SELFPROTECT_H
+#define OS_SELFPROTECT_H
+
+/* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse. */
+int selfprotect__lock_memory(void);
+/* Of this process, or of another one. */
+int selfprotect__oom_score_adj(int value);
+int selfprotect__oom_score_adj_of(int pid, int value);
+/* A descriptor or two a worker: raise the soft limit of open files to the hard one. *ret_before: what it was. */
+int selfprotect__open_files(unsigned long *ret_before);
+/* Orphans of our children become our children. */
+int selfprotect__subreaper(void);
+
+#endif
