@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A feed's life, and whom it follows. */
+#include "feed.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ebb.skel.h"
+
+static struct ebb_lease lease_of(const struct lease_key *key) {
+  return (struct ebb_lease){.inode = key->inode, .device = (uint64_t)key->major << 20 | key->minor};
+}
+
+static int enter_lease(struct feed *feed, uint32_t index) {
+  struct feed_worker *worker = &feed->workers[index];
+  struct ebb_lease lease = lease_of(&worker->lease);
+  struct ebb_owner owner = {.worker = index, .life = worker->life};
+  return bpf_map_update_elem(bpf_map__fd(feed->loader.skel->maps.leases), &lease, &owner, BPF_ANY) ? -errno : 0;
+}
+
+static void feed__remove(struct sensor *sensor, uint32_t index) {
+  struct feed *feed = feed__of(sensor);
+  struct feed_worker *worker = feed__worker(feed, index);
+  if (!worker)
+    return;
+  struct ebb_lease lease = lease_of(&worker->lease);
+  (void)bpf_map_delete_elem(bpf_map__fd(feed->loader.skel->maps.leases), &lease);
+  /* All its other entries are stale from here on. */
+  __atomic_store_n(&feed->loader.workers[index].life, 0, __ATOMIC_RELEASE);
+  free(worker->lease_path);
+  memset(worker, 0, sizeof(*worker));
+}
+
+/* The kernel side believes a record from the moment when it has its life. */
+static void begin_life(struct feed *feed, uint32_t index) {
+  struct ebb_kworker *kworker = &feed->loader.workers[index];
+  if (!++feed->life)
+    feed->life = 1;
+  *kworker = (struct ebb_kworker){.armed_pages = EBB_UNKNOWN, .pages_first = EBB_UNKNOWN};
+  __atomic_store_n(&kworker->life, feed->life, __ATOMIC_RELEASE);
+  feed->workers[index].life = feed->life;
+  if (feed->tally.n_workers <= index)
+    feed->tally.n_workers = index + 1;
+}
+
+static int feed__add(struct sensor *sensor, const struct sensor_target *target) {
+  struct feed *feed = feed__of(sensor);
+  struct lease_key key;
+  if (target->worker >= EBB_SLOTS_MAX)
+    return -ERANGE;
+  int r = lease__key(target->lease_fd, &key);
+  if (r)
+    return r;
+  if (kill(target->pid, 0) && errno == ESRCH)
+    return -ESRCH;
+  char *path = strdup(target->lease_path);
+  if (!path)
+    return -ENOMEM;
+  feed__remove(sensor, target->worker);
+  begin_life(feed, target->worker);
+  struct feed_worker *worker = &feed->workers[target->worker];
+  worker->generation = target->generation;
+  worker->pid = target->pid;
+  worker->lease_path = path;
+  worker->lease = key;
+  worker->armed_bytes = EBB_UNKNOWN;
+  r = enter_lease(feed, target->worker);
+  if (!r)
+    r = feed__adopt(feed, target->worker, target->pid);
+  if (r) {
+    feed__remove(sensor, target->worker);
+    return r;
+  }
+  feed->search_due = true;
+  feed__look(feed, target->lease_fd);
+  return 0;
+}
+
+static void feed__eager(struct sensor *sensor, uint32_t index, bool on) {
+  struct feed *feed = feed__of(sensor);
+  if (feed__worker(feed, index))
+    feed->loader.workers[index].flags = on ? EBB_KWORKER_EAGER : 0;
+}
+
+static int feed__fd(struct sensor *sensor) {
+  return ring_buffer__epoll_fd(feed__of(sensor)->ring);
+}
+
+static uint64_t feed__drops(struct sensor *sensor) {
+  return feed__of(sensor)->loader.skel->bss->drops;
+}
+
+static enum ebb_tier feed__tier(struct sensor *sensor) {
+  return feed__of(sensor)->tier;
+}
+
+static void feed__close(struct sensor *sensor) {
+  struct feed *feed = feed__of(sensor);
+  if (!feed)
+    return;
+  for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
+    free(feed->workers[i].lease_path);
+  ring_buffer__free(feed->ring);
+  loader__close(&feed->loader);
+  free(feed);
+}
+
+static const struct sensor_ops feed_ops = {
+    .name = "bpf",
+    .add = feed__add,
+    .remove = feed__remove,
+    .arm = feed__arm,
+    .eager = feed__eager,
+    .sweep = feed__sweep,
+    .read = feed__read,
+    .private_bytes = feed__private,
+    .events = feed__events,
+    .fd = feed__fd,
+    .drops = feed__drops,
+    .tier = feed__tier,
+    .close = feed__close,
+};
+
+/* By how many pages the counters of a process may trail the truth: a batch for each CPU and each of three counters from 6.2
+ * on (lib/percpu_counter.c); 64 events in each thread up to 6.1, where the same figure does for a few threads. */
+static uint64_t slop_pages(void) {
+  long cpus = sysconf(_SC_NPROCESSORS_CONF);
+  uint64_t n = cpus > 0 ? (uint64_t)cpus : 1;
+  return 3 * n * (n > 16 ? 2 * n : 32);
+}
+
+static enum ebb_tier tier_of(const struct loader *loader) {
+  if (!loader->growth)
+    return EBB_TIER_BASIC;
+  if (loader->skel->bss->sweep_layout == EBB_RSS_PERCPU)
+    return EBB_TIER_FULL;
+  return libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1 ? EBB_TIER_GOOD : EBB_TIER_BASIC;
+}
+
+/* Load, and see whether a sweep really comes back with something. */
+static int start(struct feed *feed, const struct loader_options *options, char *why, size_t why_bytes) {
+  int r = loader__open(&feed->loader, options, why, why_bytes);
+  if (r)
+    return r;
+  feed->ring = ring_buffer__new(bpf_map__fd(feed->loader.skel->maps.events), feed__take, feed, NULL);
+  r = feed->ring ? tally__sweep(&feed->tally, &feed->loader, false) : -errno;
+  if (!r && feed->loader.skel->bss->sweep_layout == EBB_RSS_UNKNOWN)
+    r = -ENOTSUP;
+  if (r)
+    (void)snprintf(why, why_bytes, "%s: %s", r == -ENOTSUP ? "mm_struct.rss_stat" : "kernel programs",
+                   r == -ENOTSUP ? "unknown layout" : strerror(-r));
+  return r;
+}
+
+int feed__open(const struct loader_options *options, struct sensor **ret, char *why, size_t why_bytes) {
+  struct feed *feed = calloc(1, sizeof(*feed));
+  if (!feed)
+    return -ENOMEM;
+  feed->sensor.ops = &feed_ops;
+  feed->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+  feed->slop_pages = slop_pages();
+  int r = start(feed, options, why, why_bytes);
+  if (r) {
+    feed__close(&feed->sensor);
+    return r;
+  }
+  feed->tier = tier_of(&feed->loader);
+  *ret = &feed->sensor;
+  return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ebb.skel.h"
+
+#define BTF_PATH "/sys/kernel/btf/vmlinux"
+/* PROC_PID_INIT_INO. */
+#define FIRST_PID_NAMESPACE "pid:[4026531836]"
+
+/* What libbpf says while something is being opened. Its callback has no argument, so this is the one global here. */
+static struct {
+  bool verbose;
+  char first[128]; /* of its warnings: the later ones are consequences */
+} said;
+
+static int take_message(enum libbpf_print_level level, const char *format, va_list arguments) {
+  if (said.verbose && level != LIBBPF_DEBUG)
+    return vfprintf(stderr, format, arguments);
+  if (level != LIBBPF_WARN || said.first[0])
+    return 0;
+  (void)vsnprintf(said.first, sizeof(said.first), format, arguments);
+  said.first[strcspn(said.first, "\n")] = 0;
+  return 0;
+}
+
+static int explain(int error, const char *what, char *why, size_t why_bytes) {
+  const char *detail = strncmp(said.first, "libbpf: ", 8) ? said.first : said.first + 8;
+  if (error == -EPERM || error == -EACCES)
+    (void)snprintf(why, why_bytes, "%s: not permitted, CAP_BPF and CAP_PERFMON are needed", what);
+  else
+    (void)snprintf(why, why_bytes, "%s: %s%s%s", what, strerror(-error), detail[0] ? "; " : "", detail);
+  return error;
+}
+
+bool loader__sees_pids(void) {
+  char link[64] = "";
+  return readlink("/proc/self/ns/pid", link, sizeof(link) - 1) > 0 && !strcmp(link, FIRST_PID_NAMESPACE);
+}
+
+static int look_around(char *why, size_t why_bytes) {
+  if (access(BTF_PATH, R_OK)) {
+    int error = -errno;
+    (void)snprintf(why, why_bytes, "no type information of the running kernel: " BTF_PATH ": %s", strerror(-error));
+    return error;
+  }
+  if (!loader__sees_pids()) {
+    (void)snprintf(why, why_bytes, "not in the host's pid namespace, whose numbers the kernel programs see");
+    return -EXDEV;
+  }
+  return 0;
+}
+
+static int load(struct loader *loader, bool growth, bool faults) {
+  loader->skel = ebb__open();
+  if (!loader->skel)
+    return -errno;
+  (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
+  (void)bpf_program__set_autoload(loader->skel->progs.memory_fault, faults);
+  int r = ebb__load(loader->skel);
+  if (r) {
+    ebb__destroy(loader->skel);
+    loader->skel = NULL;
+  }
+  return r;
+}
+
+/* One refused program makes libbpf drop the whole object, so what we can do without is left out step by step. */
+static int load_most(struct loader *loader, const struct loader_options *options) {
+  int r = -ENOENT;
+  if (options->faults && !options->no_growth)
+    r = load(loader, true, true);
+  if (r && r != -EPERM && !options->no_growth)
+    r = load(loader, true, false);
+  if (r && r != -EPERM && options->faults)
+    r = load(loader, false, true);
+  if (r && r != -EPERM)
+    r = load(loader, false, false);
+  return r;
+}
+
+static int attach(struct bpf_program *program, struct bpf_link **ret_link) {
+  struct bpf_link *link = bpf_program__attach(program);
+  if (!link)
+    return -errno;
+  *ret_link = link;
+  return 0;
+}
+
+static int attach_needed(struct loader *loader, const char **ret_what) {
+  struct ebb *skel = loader->skel;
+  struct {
+    struct bpf_program *program;
+    struct bpf_link **link;
+  } needed[] = {
+      {skel->progs.family_fork, &skel->links.family_fork}, {skel->progs.family_exec, &skel->links.family_exec},
+      {skel->progs.family_exit, &skel->links.family_exit}, {skel->progs.lease_lock, &skel->links.lease_lock},
+      {skel->progs.sweep_tasks, &skel->links.sweep_tasks},
+  };
+  for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+    int r = attach(needed[i].program, needed[i].link);
+    if (r) {
+      *ret_what = bpf_program__name(needed[i].program);
+      return r;
+    }
+  }
+  return 0;
+}
+
+static void attach_optional(struct loader *loader) {
+  struct ebb *skel = loader->skel;
+  if (bpf_program__fd(skel->progs.memory_rss) >= 0)
+    loader->growth = !attach(skel->progs.memory_rss, &skel->links.memory_rss);
+  if (bpf_program__fd(skel->progs.memory_fault) >= 0)
+    loader->faults = !attach(skel->progs.memory_fault, &skel->links.memory_fault);
+}
+
+static int map_workers(struct loader *loader) {
+  void *at = mmap(NULL, EBB_SLOTS_MAX * sizeof(struct ebb_kworker), PROT_READ | PROT_WRITE, MAP_SHARED,
+                  bpf_map__fd(loader->skel->maps.workers), 0);
+  if (at == MAP_FAILED)
+    return -errno;
+  loader->workers = at;
+  return 0;
+}
+
+static int open_all(struct loader *loader, const struct loader_options *options, char *why, size_t why_bytes) {
+  const char *what = "kernel programs";
+  int r = load_most(loader, options);
+  if (r)
+    return explain(r, what, why, why_bytes);
+  r = attach_needed(loader, &what);
+  if (r)
+    return explain(r, what, why, why_bytes);
+  r = map_workers(loader);
+  if (r)
+    return explain(r, "map of workers", why, why_bytes);
+  attach_optional(loader);
+  loader->skel->bss->look_tgid = (__u32)getpid();
+  return 0;
+}
+
+int loader__open(struct loader *ret, const struct loader_options *options, char *why, size_t why_bytes) {
+  struct loader loader = {0};
+  int r = look_around(why, why_bytes);
+  if (r)
+    return r;
+  said.verbose = options->verbose;
+  said.first[0] = 0;
+  libbpf_print_fn_t before = libbpf_set_print(take_message);
+  r = open_all(&loader, options, why, why_bytes);
+  (void)libbpf_set_print(before);
+  if (r) {
+    loader__close(&loader);
+    return r;
+  }
+  /* libbpf had the type information of the whole kernel in memory. */
+  (void)malloc_trim(0);
+  *ret = loader;
+  return 0;
+}
+
+void loader__close(struct loader *loader) {
+  if (!loader)
+    return;
+  if (loader->workers)
+    (void)munmap(loader->workers, EBB_SLOTS_MAX * sizeof(struct ebb_kworker));
+  if (loader->skel)
+    ebb__destroy(loader->skel);
+  *loader = (struct loader){0};
+}
+
+int loader__sweep(struct loader *loader, bool all) {
+  loader->skel->bss->sweep_all = all;
+  loader->skel->bss->sweep_number++;
+  int fd = bpf_iter_create(bpf_link__fd(loader->skel->links.sweep_tasks));
+  return fd < 0 ? -errno : fd;
+}
