@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "act.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "pending.h"
+#include "reload.h"
+#include "roster.h"
+#include "text.h"
+#include "worker.h"
+
+/* The watch saw the job of a due worker end. It wishes for nothing of its own. */
+static bool is_nudge(const struct command *command) {
+  return command->verb == COMMAND_RETIRE && !strcmp(command->by, "watch") &&
+         !strcmp(command->reason, reason__name(REASON_SCALE));
+}
+
+struct call {
+  struct keeper *keeper;
+  const struct command *command;
+  struct pool *pool; /* NULL: all, or the verb has no aim */
+  struct slot *slot; /* NULL: none named */
+  uint64_t now_ns;
+};
+
+static const char too_many[] = "too-many-pending";
+
+/* Say yes: audit it, and remember what its outcome depends on. false: no place to remember it. */
+static bool accept(const struct call *call, enum pending_kind kind) {
+  const struct command *command = call->command;
+  if (kind != PENDING_NONE && command->id[0]) {
+    struct pending *pending = pending__new(call->keeper);
+    if (!pending)
+      return false;
+    *pending = (struct pending){
+        .kind = kind,
+        .verb = command->verb,
+        .pool = call->pool ? call->pool->index : EBB_POOLS_MAX,
+        .slot = call->slot ? call->slot->index : EBB_SLOTS_MAX,
+        .generation = call->slot ? call->slot->generation : 0,
+    };
+    (void)text__copy(pending->id, sizeof(pending->id), command->id);
+  }
+  if (command->id[0] || !command->by[0])
+    audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_ACCEPTED,
+                                                              .id = command->id,
+                                                              .by = command->by,
+                                                              .text = command__verb_name(command->verb)});
+  return true;
+}
+
+static void done(const struct call *call) {
+  if (call->command->id[0])
+    audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_DONE,
+                                                              .id = call->command->id,
+                                                              .text = command__verb_name(call->command->verb)});
+}
+
+static bool retirement_held(const struct call *call) {
+  return call->now_ns < call->pool->hold_retire_ns;
+}
+
+/* The watch's choice for an unnamed request says so by its reason; there must be such a request. */
+static bool answers_request(const struct call *call) {
+  return !strcmp(call->command->by, "watch") && !strcmp(call->command->reason, reason__name(REASON_REQUEST));
+}
+
+static const char *retire_slot(const struct call *call) {
+  struct slot *slot = call->slot;
+  if (!worker__present(slot))
+    return "no-worker";
+  if (call->command->generation && call->command->generation != slot->generation)
+    return "other-generation";
+  if (is_nudge(call->command)) {
+    if (slot->state == EBB_SLOT_DUE)
+      (void)worker__ask_out(call->keeper, slot, &(struct retirement){.reason = slot->reason}, call->now_ns);
+    return NULL;
+  }
+  if (answers_request(call)) {
+    if (!call->pool->requests)
+      return "no-request";
+    call->pool->requests--;
+    pending__chosen(call->keeper, slot);
+  } else if (retirement_held(call)) {
+    return "hold";
+  }
+  if (!accept(call, PENDING_RETIRE))
+    return too_many;
+  if (!call->command->refill)
+    slot->closed = true;
+  const struct command *command = call->command;
+  const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
+                                      EBB_UNKNOWN};
+  const struct retirement why = {
+      .reason = reason__find(command->reason), .id = command->id, .by = command->by, .memory = &memory};
+  (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
+  return NULL;
+}
+
+/* Which one is a question of memory, so the watch chooses. */
+static const char *retire_any(const struct call *call) {
+  bool any = false;
+  for_each_slot_of(slot, call->keeper, call->pool) any |= slot->state == EBB_SLOT_SERVING;
+  if (!any)
+    return "no-worker";
+  if (!call->command->refill)
+    return "bad-option"; /* which slot should stay empty is not known yet */
+  if (retirement_held(call))
+    return "hold";
+  if (!accept(call, PENDING_CHOICE))
+    return too_many;
+  call->pool->requests++;
+  call->pool->requested_ns = call->now_ns;
+  return NULL;
+}
+
+static const char *do_retire(const struct call *call) {
+  return call->slot ? retire_slot(call) : retire_any(call);
+}
+
+static void open_slot(struct slot *slot) {
+  slot->closed = false;
+  slot->failures = 0;
+  slot->retry_ns = 0;
+  if (slot->number >= slot->pool->size)
+    slot->pool->size = slot->number + 1;
+}
+
+static const char *do_refill(const struct call *call) {
+  if (call->pool->drained && call->slot)
+    return "drained"; /* a pool is drained as a whole, and comes back as a whole */
+  if (!accept(call, PENDING_FULL))
+    return too_many;
+  call->pool->drained = false;
+  for_each_slot_of(slot, call->keeper, call->pool) if (!call->slot || slot == call->slot) open_slot(slot);
+  return NULL;
+}
+
+static const char *do_scale(const struct call *call) {
+  const struct command *command = call->command;
+  int64_t size = command->scale_sign ? (int64_t)call->pool->size + command->scale_sign * (int64_t)command->scale_n
+                                     : (int64_t)command->scale_n;
+  if (size < 0)
+    return "bad-value";
+  if (!roster__has_room(call->keeper, call->pool, (uint64_t)size))
+    return "no-room";
+  if (!accept(call, PENDING_FULL))
+    return too_many;
+  (void)roster__resize(call->keeper, call->pool, (uint32_t)size, call->now_ns);
+  return NULL;
+}
+
+#define for_each_aim(aim, call) for_each_pool(aim, (call)->keeper) if (!(call)->pool || aim == (call)->pool)
+
+static const char *do_drain(const struct call *call) {
+  if (!accept(call, PENDING_EMPTY))
+    return too_many;
+  for_each_aim(pool, call) pool->drained = true; /* the turn that follows lets the workers go */
+  return NULL;
+}
+
+static void record_pool(const struct call *call, const struct pool *pool, enum audit_event event, const char *text) {
+  const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
+  audit__write(&call->keeper->audit,
+               &(struct audit_record){
+                   .event = event, .id = call->command->id, .worker = &worker, .by = call->command->by, .text = text});
+}
+
+static const char *do_resume(const struct call *call) {
+  if (!accept(call, PENDING_FULL))
+    return too_many;
+  for_each_aim(pool, call) {
+    pool->drained = false;
+    pool->hold_retire_ns = pool->hold_refill_ns = 0;
+    record_pool(call, pool, AUDIT_RESUME, NULL);
+  }
+  return NULL;
+}
+
+static const char *do_hold(const struct call *call) {
+  static const char *const texts[] = {NULL, "retire", "refill", "all"};
+  enum command_hold what = call->command->what;
+  uint64_t until_ns = call->now_ns + call->command->for_ns;
+  (void)accept(call, PENDING_NONE);
+  for_each_aim(pool, call) {
+    if (what & COMMAND_HOLD_RETIRE)
+      pool->hold_retire_ns = until_ns;
+    if (what & COMMAND_HOLD_REFILL)
+      pool->hold_refill_ns = until_ns;
+    record_pool(call, pool, AUDIT_HOLD, texts[what]);
+  }
+  done(call);
+  return NULL;
+}
+
+static const char *do_note(const struct call *call) {
+  const struct command *command = call->command;
+  const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
+                                      command->freed_bytes};
+  if (command->id[0])
+    (void)accept(call, PENDING_NONE);
+  const struct audit_worker worker = {
+      .pool = command->pool,
+      .slot = command->slot,
+      .generation = command->generation ? command->generation
+                    : call->slot        ? call->slot->generation
+                                        : 0,
+  };
+  audit__write(&call->keeper->audit, &(struct audit_record){.event = audit__find(command->event),
+                                                            .id = command->id,
+                                                            .worker = command->pool[0] ? &worker : NULL,
+                                                            .reason = command->reason,
+                                                            .by = command->by,
+                                                            .memory = &memory,
+                                                            .text = command->text});
+  done(call);
+  return NULL;
+}
+
+static const char *do_reload(const struct call *call) {
+  struct config_error error;
+  if (reload__read(call->keeper, &error)) {
+    log__error("reload: %s: the old configuration stays", error.text);
+    audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_WARNING,
+                                                              .id = call->command->id,
+                                                              .reason = "bad-configuration",
+                                                              .text = error.text});
+    return "bad-configuration";
+  }
+  (void)accept(call, PENDING_NONE);
+  reload__apply(call->keeper, call->now_ns);
+  done(call);
+  return NULL;
+}
+
+static const char *do_stop(const struct call *call) {
+  if (call->keeper->stop != STOP_NO)
+    return "stopping";
+  (void)accept(call, PENDING_NONE);
+  act__stop(call->keeper, call->command->id, call->now_ns);
+  return NULL;
+}
+
+void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
+  if (keeper->stop != STOP_NO) {
+    keeper->stop = STOP_DONE;
+    return;
+  }
+  keeper->stop = STOP_WAITING;
+  (void)text__copy(keeper->stop_id, sizeof(keeper->stop_id), id);
+  uint32_t busy = 0;
+  for_each_slot(slot, keeper) {
+    (void)worker__let_go(keeper, slot, REASON_STOP, now_ns);
+    if (slot->state == EBB_SLOT_DUE) {
+      busy++;
+      log__info("waiting for %s/%u (pid %d) to finish its job", slot->pool->config.name, slot->number, slot->pid);
+    }
+  }
+  char text[64];
+  (void)snprintf(text, sizeof(text), "waiting for %u workers in the middle of a job", busy);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = busy ? text : NULL});
+}
+
+typedef const char *act(const struct call *call);
+
+static act *const acts[COMMAND_N] = {
+    [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
+    [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
+    [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload, [COMMAND_STOP] = do_stop,
+};
+
+/* While stopping, only what helps it is still taken, and remarks. */
+static bool too_late(const struct keeper *keeper, const struct command *command) {
+  return keeper->stop != STOP_NO && command->verb != COMMAND_NOTE && command->verb != COMMAND_STOP &&
+         !is_nudge(command);
+}
+
+const char *act__do(struct keeper *keeper, const struct command *command, uint64_t now_ns) {
+  struct call call = {.keeper = keeper, .command = command, .now_ns = now_ns};
+  bool remark = command->verb == COMMAND_NOTE; /* may come after its worker has gone */
+  if (too_late(keeper, command))
+    return "stopping";
+  if (command->pool[0] && !(call.pool = roster__pool(keeper, command->pool)) && !remark)
+    return "no-such-pool";
+  if (call.pool && command->slot >= 0 && !(call.slot = roster__slot(keeper, call.pool, (uint32_t)command->slot)) &&
+      !remark)
+    return "no-such-slot";
+  return acts[command->verb](&call);
+}

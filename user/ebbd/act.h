@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What each command of the grammar does. */
+#ifndef EBBD_ACT_H
+#define EBBD_ACT_H
+
+#include "keeper.h"
+
+/* Carry it out, with its audit records. NULL, or the reason why it was refused (then nothing has changed). */
+const char *act__do(struct keeper *keeper, const struct command *command, uint64_t now_ns);
+
+/* Retire everybody, then end. Again: leave the busy ones to the next ebbd and end now. */
+void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns);
+
+#endif

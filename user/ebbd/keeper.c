@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "act.h"
+#include "board.h"
+#include "children.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "control.h"
+#include "gate.h"
+#include "log.h"
+#include "pending.h"
+#include "publish.h"
+#include "reload.h"
+#include "roster.h"
+#include "rundir.h"
+#include "selfprotect.h"
+#include "takeover.h"
+#include "watchdog.h"
+#include "worker.h"
+
+#define OOM_SCORE_ADJ (-900)
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+static uint64_t next_deadline(struct keeper *keeper) {
+  uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
+  first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
+  for_each_slot(slot, keeper) first = earlier(first, worker__deadline(keeper, slot));
+  for_each_pool(pool, keeper) {
+    if (pool->hold_retire_ns)
+      first = earlier(first, pool->hold_retire_ns);
+    if (pool->hold_refill_ns)
+      first = earlier(first, pool->hold_refill_ns);
+  }
+  return first;
+}
+
+static void rearm(struct keeper *keeper) {
+  uint64_t deadline_ns = next_deadline(keeper);
+  if (deadline_ns == UINT64_MAX) {
+    (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
+    return;
+  }
+  (void)sd_event_source_set_time(keeper->timer, deadline_ns / NS_PER_US + 1);
+  (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
+}
+
+static void end_holds(struct keeper *keeper, uint64_t now_ns) {
+  for_each_pool(pool, keeper) {
+    bool retire = pool->hold_retire_ns && now_ns >= pool->hold_retire_ns;
+    bool refill = pool->hold_refill_ns && now_ns >= pool->hold_refill_ns;
+    if (retire)
+      pool->hold_retire_ns = 0;
+    if (refill)
+      pool->hold_refill_ns = 0;
+    if (!retire && !refill)
+      continue;
+    const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
+    audit__write(
+        &keeper->audit,
+        &(struct audit_record){.event = AUDIT_RESUME, .worker = &worker, .by = "ebbd", .text = "the hold ran out"});
+  }
+}
+
+static bool nobody_left(struct keeper *keeper) {
+  for_each_slot(slot, keeper) if (worker__present(slot)) return false;
+  return true;
+}
+
+/* One turn: do what is to be done now, say so on the board, sleep until something happens. */
+static void turn(struct keeper *keeper) {
+  uint64_t now_ns = clock__monotonic_ns();
+  end_holds(keeper, now_ns);
+  watchdog__turn(keeper, now_ns);
+  gate__turn(keeper, now_ns);
+  for_each_slot(slot, keeper) {
+    /* A slot that has just become empty is filled in the same turn. */
+    if (worker__turn(keeper, slot, now_ns) && slot->state == EBB_SLOT_EMPTY)
+      (void)worker__turn(keeper, slot, now_ns);
+  }
+  roster__tidy(keeper);
+  pending__turn(keeper, now_ns);
+  if (keeper->stop == STOP_WAITING && nobody_left(keeper))
+    keeper->stop = STOP_DONE;
+  board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
+  if (publish__turn(keeper))
+    watchdog__ring(keeper);
+  if (keeper->stop == STOP_DONE)
+    (void)sd_event_exit(keeper->event, 0);
+  else
+    rearm(keeper);
+}
+
+static int on_turn(sd_event_source *source, void *arg) {
+  (void)source;
+  turn(arg);
+  return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *arg) {
+  (void)source, (void)usec, (void)arg; /* the turn follows */
+  return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg) {
+  (void)source;
+  struct keeper *keeper = arg;
+  uint64_t now_ns = clock__monotonic_ns();
+  const char *refusal = NULL;
+  switch (info->ssi_signo) {
+  case SIGCHLD:
+    (void)children__reap_orphans();
+    break;
+  case SIGHUP:
+    refusal = act__do(keeper, &(struct command){.verb = COMMAND_RELOAD, .slot = -1, .by = "signal"}, now_ns);
+    if (refusal)
+      audit__write(&keeper->audit,
+                   &(struct audit_record){.event = AUDIT_REFUSED, .reason = refusal, .by = "signal", .text = "reload"});
+    break;
+  default:
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=waiting for busy workers");
+    act__stop(keeper, "", now_ns);
+  }
+  return 0;
+}
+
+static int listen_to_signals(struct keeper *keeper) {
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+  for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+    int error = sd_event_add_signal(keeper->event, NULL, signals[i] | SD_EVENT_SIGNAL_PROCMASK, on_signal, keeper);
+    if (error < 0)
+      return error;
+  }
+  (void)signal(SIGPIPE, SIG_IGN);
+  return 0;
+}
+
+static int make_loop(struct keeper *keeper) {
+  sd_event_source *turns = NULL;
+  int error = sd_event_default(&keeper->event);
+  if (error >= 0)
+    error = listen_to_signals(keeper);
+  if (error >= 0)
+    error = sd_event_add_time(keeper->event, &keeper->timer, CLOCK_MONOTONIC, 0, 1, on_time, keeper);
+  if (error >= 0)
+    error = sd_event_add_post(keeper->event, &turns, on_turn, keeper);
+  if (error >= 0)
+    error = sd_event_set_watchdog(keeper->event, true);
+  return error < 0 ? error : 0;
+}
+
+static int find_group(struct keeper *keeper) {
+  const char *name = keeper->config.control_group;
+  keeper->gid = getegid();
+  if (!name[0])
+    return 0;
+  const struct group *group = getgrnam(name);
+  if (!group) {
+    log__error("control_group: there is no group '%s'", name);
+    return -ESRCH;
+  }
+  keeper->gid = group->gr_gid;
+  return 0;
+}
+
+static int take_run_dir(struct keeper *keeper) {
+  const char *path = rundir__path(keeper->options->run_dir);
+  keeper->run_dirfd = rundir__make(path);
+  if (keeper->run_dirfd < 0) {
+    log__error("run directory %s: %s", path, strerror(-keeper->run_dirfd));
+    return keeper->run_dirfd;
+  }
+  pid_t holder;
+  keeper->lock_fd = rundir__lock(keeper->run_dirfd, &holder);
+  if (keeper->lock_fd == -EBUSY)
+    log__error("run directory %s: ebbd is running already (pid %d)", path, holder);
+  else if (keeper->lock_fd < 0)
+    log__error("run directory %s: lock: %s", path, strerror(-keeper->lock_fd));
+  if (keeper->lock_fd < 0)
+    return keeper->lock_fd;
+  if (!realpath(path, keeper->run_path))
+    return -errno;
+  keeper->lease_dirfd = openat(keeper->run_dirfd, "lease", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  return keeper->lease_dirfd < 0 ? -errno : 0;
+}
+
+static int make_pools(struct keeper *keeper) {
+  uint64_t now_ns = clock__monotonic_ns();
+  for (uint32_t i = 0; i < keeper->config.n_pools; i++) {
+    struct pool *pool = roster__new_pool(keeper);
+    int error = pool ? roster__arm(pool, &keeper->config.pools[i]) : -ENOSPC;
+    if (error)
+      return error;
+    if (!roster__resize(keeper, pool, keeper->config.pools[i].size, now_ns))
+      return -ENOSPC;
+  }
+  return 0;
+}
+
+/* What the last ebbd knew. A board that cannot be read is not guessed at. */
+static void read_board(struct keeper *keeper, struct board_view *ret_before) {
+  struct seqfile file;
+  int error = board__open(&file, keeper->run_dirfd);
+  if (error == -ENOENT)
+    return;
+  if (!error) {
+    error = board__view(&file, ret_before);
+    seqfile__close(&file);
+  }
+  if (!error)
+    return;
+  char text[128];
+  (void)snprintf(text, sizeof(text), "the board cannot be read (%s): looking for workers by their lease",
+                 strerror(-error));
+  log__warning("%s", text);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING, .reason = "bad-board", .text = text});
+}
+
+/* The board of the last ebbd is read before it becomes ours. */
+static int take_board(struct keeper *keeper) {
+  _cleanup_free_ struct board_view *before = calloc(1, sizeof(*before));
+  bool kept = false;
+  if (!before)
+    return -ENOMEM;
+  read_board(keeper, before);
+  int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, &kept);
+  if (error) {
+    log__error("board: %s", strerror(-error));
+    return error;
+  }
+  int n = takeover__run(keeper, before, clock__monotonic_ns());
+  if (takeover__search(keeper, before))
+    n += takeover__run(keeper, before, clock__monotonic_ns());
+  if (n)
+    log__info("took over %d workers", n);
+  return 0;
+}
+
+/* What helps against the shortage that we fight; each may be refused to an ordinary user. */
+static void protect(struct keeper *keeper) {
+  (void)selfprotect__open_files(&keeper->open_files);
+  (void)selfprotect__lock_memory();
+  (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
+  int error = selfprotect__subreaper();
+  if (error)
+    log__warning("cannot become a subreaper, ignoring: %s", strerror(-error));
+}
+
+static int assemble(struct keeper *keeper) {
+  int error = find_group(keeper);
+  if (!error)
+    error = take_run_dir(keeper);
+  if (error)
+    return error;
+  protect(keeper);
+  error = audit__open(&keeper->audit, keeper->run_dirfd, keeper->gid);
+  if (!error)
+    error = make_loop(keeper);
+  if (!error)
+    error = make_pools(keeper);
+  if (!error)
+    error = take_board(keeper);
+  if (!error)
+    error = control__open(keeper);
+  if (error) {
+    log__error("cannot start: %s", strerror(-error));
+    return error;
+  }
+  if (watchdog__init(keeper) && !keeper->options->no_watch)
+    log__warning("ebb-watch is not to be found: pools are kept, memory is not watched");
+  return 0;
+}
+
+static void take_apart(struct keeper *keeper) {
+  control__close(keeper);
+  watchdog__done(keeper);
+  for_each_slot(slot, keeper) sd_event_source_unref(slot->exit_source);
+  sd_event_source_unref(keeper->timer);
+  sd_event_unref(keeper->event);
+  seqfile__close(&keeper->board);
+  audit__close(&keeper->audit);
+  (void)close(keeper->lease_dirfd);
+  (void)close(keeper->lock_fd);
+  (void)close(keeper->run_dirfd);
+}
+
+int keeper__run(struct keeper *keeper, const struct options *options, const struct config *config) {
+  /* The caller's keeper is all zero; a literal of its size would not do the stack good. */
+  keeper->options = options;
+  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = -1;
+  keeper->started_ns = clock__monotonic_ns();
+  keeper->config = *config;
+  int error = assemble(keeper);
+  if (error)
+    return error;
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_START, .text = "ebbd " EBB_VERSION});
+  turn(keeper);
+  (void)sd_notify(0, "READY=1");
+  error = sd_event_loop(keeper->event);
+  (void)publish__turn(keeper);
+  pending__turn(keeper, clock__monotonic_ns());
+  pending__end(keeper);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = "ended"});
+  if (keeper->stop_id[0])
+    audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_DONE, .id = keeper->stop_id, .text = "stop"});
+  take_apart(keeper);
+  return error;
+}

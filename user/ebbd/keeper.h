@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * ebbd's whole state: pools, slots, and the loop that keeps them.
+ *
+ * The loop is level-triggered: events only bring news (a line came, a process ended, a time passed), then one turn looks
+ * at every slot and does what its state and the wishes for it ask for. So nothing is lost when two things happen at once,
+ * and what is true of a slot after a crash of ebbd is the same as what is true after a turn.
+ *
+ * Who may change what: only worker.c steps a slot's state; only control.c and reload.c change wishes (size, closed,
+ * drained, holds, due); only publish.c writes the board.
+ */
+#ifndef EBBD_KEEPER_H
+#define EBBD_KEEPER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "audit.h"
+#include "command.h"
+#include "config.h"
+#include "family.h"
+#include "lease.h"
+#include "options.h"
+#include "reason.h"
+#include "seqfile.h"
+#include "slot.h"
+#include "spawn.h"
+
+/* How often the leases of young workers are looked at: often at first, then as often as 1/16 of their age. */
+#define GATE_POLL_FIRST_NS (4ULL * 1000000ULL)
+#define GATE_POLL_MOST_NS (1000ULL * 1000000ULL)
+/* A due worker's lease is tried without anyone saying so: after an eighth of the time that it has been due, within these. */
+#define FENCE_RETRY_FIRST_NS (20ULL * 1000000ULL)
+#define FENCE_RETRY_NS (1000ULL * 1000000ULL)
+/* The rest of a worker whose leader is gone is looked for this often. */
+#define LEAVING_POLL_NS (20ULL * 1000000ULL)
+/* A choice that the watch does not make within this time is made by ebbd, without figures. */
+#define CHOICE_TIMEOUT_NS (2000ULL * 1000000ULL)
+
+struct keeper;
+
+struct pool {
+  struct config_pool config; /* an empty name: this place is free */
+  uint32_t index;
+  uint32_t size; /* slots wanted; begins as config.size, changed by `scale` */
+  bool drained;
+  bool removed;                            /* no longer in the configuration; freed when empty */
+  uint64_t hold_retire_ns, hold_refill_ns; /* until then; 0: not held */
+  uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
+  uint64_t requested_ns;
+  uint64_t retired, refilled;
+  bool unleased_warned;
+  struct identity identity;
+  int identity_error; /* negative errno while the user is not to be found */
+  char word_space[CONFIG_COMMAND_BYTES + 1];
+  const char *argv[CONFIG_COMMAND_WORDS_MAX + 1];
+  char environment_space[CONFIG_ENVIRONMENT_BYTES + 1];
+  const char *environment[CONFIG_ENVIRONMENT_WORDS_MAX + 1];
+};
+
+struct slot {
+  struct keeper *keeper; /* for callbacks */
+  struct pool *pool;     /* NULL: this place is free */
+  uint32_t index;        /* of its record on the board */
+  uint32_t number;
+  uint32_t generation;
+  enum ebb_slot_state state;
+  uint64_t since_ns;
+  bool closed; /* kept empty */
+  /* The process. */
+  pid_t pid; /* 0: none */
+  int pidfd;
+  bool ours; /* our child: we reap it, and its number cannot be reused before that */
+  uint64_t start_time;
+  uint64_t born_ns;
+  sd_event_source *exit_source;
+  /* The lease. */
+  int lease_fd;
+  struct lease_key lease_key;
+  bool leased;          /* the worker has been seen waiting for it */
+  bool awaited;         /* … and is waiting now, as of the last look */
+  bool holds;           /* we hold it */
+  uint64_t fresh_bytes; /* its footprint when it stood at the gate; or unknown */
+  /* The way out. */
+  enum reason reason;
+  uint64_t try_ns;  /* next attempt to fence, or next look for what is left */
+  uint64_t kill_ns; /* SIGKILL then; 0: not told to go yet */
+  bool rest_told;   /* what was left behind has been told to go */
+  bool retired;
+  bool was_serving;
+  struct audit_end end;
+  /* The way in. */
+  uint32_t failures;
+  uint64_t retry_ns;
+};
+
+/* A command that waits for its outcome. What it waits for is asked of the slots anew each turn. */
+enum pending_kind { PENDING_NONE, PENDING_RETIRE, PENDING_CHOICE, PENDING_EMPTY, PENDING_FULL, PENDING_STOP };
+
+struct pending {
+  enum pending_kind kind;
+  char id[EBB_ID_BYTES];
+  enum command_verb verb;
+  uint32_t pool;       /* EBB_POOLS_MAX: all */
+  uint32_t slot;       /* index; EBB_SLOTS_MAX: all */
+  uint32_t generation; /* of PENDING_RETIRE: this one has to be gone */
+};
+
+struct watchdog {
+  pid_t pid;
+  int pidfd;
+  int bell_fd; /* rung when the board has changed */
+  sd_event_source *exit_source;
+  uint32_t starts;
+  uint32_t failures;
+  uint64_t started_ns, retry_ns;
+  char path[PATH_MAX];
+};
+
+enum stop_phase { STOP_NO, STOP_WAITING, STOP_DONE };
+
+struct keeper {
+  const struct options *options;
+  struct config config;
+  sd_event *event;
+  sd_event_source *timer;
+  int run_dirfd, lease_dirfd, lock_fd, control_fd;
+  char run_path[PATH_MAX]; /* absolute: workers get it in EBB_LEASE */
+  gid_t gid;
+  unsigned long open_files; /* the soft limit that we were started with: workers get it back */
+  uint64_t started_ns;
+  uint64_t gate_ns; /* next look at /proc/locks; 0: nobody is at the gate */
+  uint64_t wake_ups;
+  bool news; /* the board has changed, and the watch has not been told */
+  enum stop_phase stop;
+  char stop_id[EBB_ID_BYTES];
+  struct audit audit;
+  struct seqfile board;
+  struct watchdog watchdog;
+  struct command_reader reader;
+  struct pool pools[EBB_POOLS_MAX];
+  struct slot slots[EBB_SLOTS_MAX];
+  uint32_t n_slots; /* places ever used */
+  struct pending pending[EBB_PENDING_MAX];
+};
+
+/* Assemble, serve until stopped, take apart. `keeper` is all zero. 0 or negative errno (said already). */
+int keeper__run(struct keeper *keeper, const struct options *options, const struct config *config);
+
+/* For each place in use. */
+#define for_each_slot(slot, keeper)                                                                                    \
+  for (struct slot *slot = (keeper)->slots; (slot) < (keeper)->slots + (keeper)->n_slots; (slot)++)                    \
+    if ((slot)->pool)
+#define for_each_slot_of(slot, keeper, of) for_each_slot(slot, keeper) if ((slot)->pool == (of))
+#define for_each_pool(pool, keeper)                                                                                    \
+  for (struct pool *pool = (keeper)->pools; (pool) < (keeper)->pools + EBB_POOLS_MAX; (pool)++)                        \
+    if ((pool)->config.name[0])
+
+#endif

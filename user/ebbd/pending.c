@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "pending.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "worker.h"
+
+struct pending *pending__new(struct keeper *keeper) {
+  for (size_t i = 0; i < EBB_PENDING_MAX; i++)
+    if (keeper->pending[i].kind == PENDING_NONE)
+      return &keeper->pending[i];
+  return NULL;
+}
+
+/* Free the place; the ones behind move up, so that the first of a pool is the oldest. */
+static void drop(struct keeper *keeper, struct pending *pending) {
+  struct pending *end = keeper->pending + EBB_PENDING_MAX;
+  memmove(pending, pending + 1, (size_t)(end - pending - 1) * sizeof(*pending));
+  end[-1] = (struct pending){0};
+}
+
+static void answer(struct keeper *keeper, struct pending *pending, enum audit_event event, const char *reason) {
+  if (pending->id[0])
+    audit__write(&keeper->audit,
+                 &(struct audit_record){
+                     .event = event, .id = pending->id, .reason = reason, .text = command__verb_name(pending->verb)});
+  drop(keeper, pending);
+}
+
+static bool concerns(const struct pending *pending, const struct slot *slot) {
+  return (pending->pool == EBB_POOLS_MAX || pending->pool == slot->pool->index) &&
+         (pending->slot == EBB_SLOTS_MAX || pending->slot == slot->index);
+}
+
+static bool all_empty(struct keeper *keeper, const struct pending *pending) {
+  for_each_slot(slot, keeper) if (concerns(pending, slot) && worker__present(slot)) return false;
+  return true;
+}
+
+/* Every slot that is wanted has a worker that is up, and no other slot has one. */
+static bool all_full(struct keeper *keeper, const struct pending *pending) {
+  for_each_slot(slot, keeper) {
+    if (!concerns(pending, slot))
+      continue;
+    if (worker__wanted(keeper, slot) ? !worker__present(slot) || slot->state == EBB_SLOT_STARTING
+                                     : worker__present(slot))
+      return false;
+  }
+  return true;
+}
+
+static bool retired(struct keeper *keeper, const struct pending *pending) {
+  const struct slot *slot = &keeper->slots[pending->slot];
+  if (!slot->pool || slot->generation < pending->generation)
+    return true; /* the slot is another one's by now */
+  if (slot->generation == pending->generation && worker__present(slot))
+    return false;
+  if (!worker__wanted(keeper, slot))
+    return true;
+  return worker__present(slot) && slot->state != EBB_SLOT_STARTING; /* its successor has to be up */
+}
+
+/* A retirement taken back: `resume` or `scale` said R before the job ended. */
+static bool kept(struct keeper *keeper, const struct pending *pending) {
+  const struct slot *slot = &keeper->slots[pending->slot];
+  return slot->pool && slot->generation == pending->generation &&
+         (slot->state == EBB_SLOT_SERVING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_STARTING);
+}
+
+/* Of a drain of all pools, one that is lifted is enough: that one will not be empty. */
+static bool drain_lifted(struct keeper *keeper, const struct pending *pending) {
+  if (pending->verb != COMMAND_DRAIN)
+    return false;
+  for_each_pool(pool, keeper) if ((pending->pool == EBB_POOLS_MAX || pending->pool == pool->index) &&
+                                  !pool->drained) return true;
+  return false;
+}
+
+void pending__chosen(struct keeper *keeper, const struct slot *slot) {
+  for (struct pending *pending = keeper->pending; pending < keeper->pending + EBB_PENDING_MAX; pending++) {
+    if (pending->kind != PENDING_CHOICE || pending->pool != slot->pool->index)
+      continue;
+    pending->kind = PENDING_RETIRE;
+    pending->slot = slot->index;
+    pending->generation = slot->generation;
+    return;
+  }
+}
+
+/* Without figures: one that is between jobs if there is one, else any that serves. */
+static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
+  struct slot *any = NULL;
+  for_each_slot_of(slot, keeper, pool) {
+    if (slot->state != EBB_SLOT_SERVING)
+      continue;
+    any = slot;
+    if (lease__try_lock(slot->lease_fd) == 0) {
+      (void)lease__unlock(slot->lease_fd);
+      return slot;
+    }
+  }
+  return any;
+}
+
+static uint64_t choice_deadline(const struct keeper *keeper, const struct pool *pool) {
+  if (!pool->requests)
+    return UINT64_MAX;
+  return keeper->watchdog.pid ? pool->requested_ns + CHOICE_TIMEOUT_NS : 0;
+}
+
+static void choose_unanswered(struct keeper *keeper, uint64_t now_ns) {
+  for_each_pool(pool, keeper) {
+    while (now_ns >= choice_deadline(keeper, pool)) {
+      struct slot *slot = choose(keeper, pool);
+      pool->requests--;
+      if (!slot)
+        break;
+      pending__chosen(keeper, slot);
+      (void)worker__let_go(keeper, slot, REASON_REQUEST, now_ns);
+    }
+  }
+}
+
+static bool no_worker_left(struct keeper *keeper, const struct pending *pending) {
+  return keeper->pools[pending->pool].requests == 0;
+}
+
+static void look(struct keeper *keeper, struct pending *pending) {
+  switch (pending->kind) {
+  case PENDING_RETIRE:
+    if (retired(keeper, pending))
+      answer(keeper, pending, AUDIT_DONE, NULL);
+    else if (kept(keeper, pending))
+      answer(keeper, pending, AUDIT_REFUSED, "superseded");
+    break;
+  case PENDING_CHOICE:
+    if (no_worker_left(keeper, pending))
+      answer(keeper, pending, AUDIT_REFUSED, "no-worker");
+    break;
+  case PENDING_EMPTY:
+    if (all_empty(keeper, pending))
+      answer(keeper, pending, AUDIT_DONE, NULL);
+    else if (drain_lifted(keeper, pending))
+      answer(keeper, pending, AUDIT_REFUSED, "superseded");
+    break;
+  case PENDING_FULL:
+    if (all_full(keeper, pending))
+      answer(keeper, pending, AUDIT_DONE, NULL);
+    break;
+  default:
+    break;
+  }
+}
+
+void pending__turn(struct keeper *keeper, uint64_t now_ns) {
+  choose_unanswered(keeper, now_ns);
+  /* Backwards, since an answered one is taken out. */
+  for (size_t i = EBB_PENDING_MAX; i-- > 0;)
+    if (keeper->pending[i].kind != PENDING_NONE)
+      look(keeper, &keeper->pending[i]);
+}
+
+void pending__end(struct keeper *keeper) {
+  while (keeper->pending[0].kind != PENDING_NONE)
+    answer(keeper, &keeper->pending[0], AUDIT_REFUSED, "stopping");
+}
+
+uint64_t pending__deadline(struct keeper *keeper) {
+  uint64_t first = UINT64_MAX;
+  for_each_pool(pool, keeper) {
+    uint64_t deadline = choice_deadline(keeper, pool);
+    if (deadline < first)
+      first = deadline;
+  }
+  return first;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "publish.h"
+
+#include <string.h>
+
+#include "board.h"
+#include "text.h"
+
+/* All records begin with their sequence number, which is not compared. */
+static void store(struct keeper *keeper, void *record, const void *now, size_t n) {
+  if (!memcmp((const char *)record + sizeof(__u32), (const char *)now + sizeof(__u32), n - sizeof(__u32)))
+    return;
+  seqfile__store(&keeper->board, record, now, n);
+  keeper->news = true;
+}
+
+static uint32_t n_pools(const struct keeper *keeper) {
+  uint32_t n = EBB_POOLS_MAX;
+  while (n > 0 && !keeper->pools[n - 1].config.name[0])
+    n--;
+  return n;
+}
+
+static void publish_ebbd(struct keeper *keeper, struct board *board) {
+  struct board_ebbd now = {
+      .n_pools = n_pools(keeper),
+      .n_slots = keeper->n_slots,
+      .watch_pid = keeper->watchdog.pid,
+      .watch_starts = keeper->watchdog.starts,
+      .stopping = keeper->stop != STOP_NO,
+      .started_ns = keeper->started_ns,
+      .wake_ups = board->ebbd.wake_ups, /* not news: brought up to date with the others */
+      .rules = keeper->config.rules,
+  };
+  (void)text__copy(now.pressure_source, sizeof(now.pressure_source), keeper->config.pressure_source);
+  store(keeper, &board->ebbd, &now, sizeof(now));
+}
+
+static void publish_pool(struct keeper *keeper, struct board *board, const struct pool *pool) {
+  struct board_pool now = {
+      .size = pool->size,
+      .requests = pool->requests,
+      .drained = pool->drained,
+      .hold_retire_ns = pool->hold_retire_ns,
+      .hold_refill_ns = pool->hold_refill_ns,
+      .retired = pool->retired,
+      .refilled = pool->refilled,
+      .rules = pool->config.rules,
+  };
+  (void)text__copy(now.name, sizeof(now.name), pool->config.name);
+  store(keeper, &board->pools[pool->index], &now, sizeof(now));
+}
+
+void publish__slot(struct keeper *keeper, const struct slot *slot) {
+  struct board *board = board__of(&keeper->board);
+  const struct board_slot unused = {.pool = EBB_POOLS_MAX};
+  struct board_slot now = {
+      .pool = slot->pool ? slot->pool->index : 0,
+      .slot = slot->number,
+      .generation = slot->generation,
+      .pid = slot->pid,
+      .state = slot->state,
+      .start_time = slot->start_time,
+      .born_ns = slot->born_ns,
+      .since_ns = slot->since_ns,
+      .reason = slot->reason,
+      .failures = slot->failures,
+      .closed = slot->closed,
+      .leased = slot->leased,
+      .fresh_bytes = slot->fresh_bytes,
+  };
+  store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));
+}
+
+bool publish__turn(struct keeper *keeper) {
+  struct board *board = board__of(&keeper->board);
+  publish_ebbd(keeper, board);
+  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++) {
+    struct pool *pool = &keeper->pools[i];
+    pool->index = i;
+    publish_pool(keeper, board, pool);
+  }
+  for (uint32_t i = 0; i < keeper->n_slots; i++)
+    publish__slot(keeper, &keeper->slots[i]);
+  bool news = keeper->news;
+  keeper->news = false;
+  return news;
+}

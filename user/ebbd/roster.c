@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "roster.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "worker.h"
+
+struct pool *roster__pool(struct keeper *keeper, const char *name) {
+  for_each_pool(pool, keeper) if (!pool->removed && !strcmp(pool->config.name, name)) return pool;
+  return NULL;
+}
+
+struct slot *roster__slot(struct keeper *keeper, const struct pool *pool, uint32_t number) {
+  for_each_slot_of(slot, keeper, pool) if (slot->number == number) return slot;
+  return NULL;
+}
+
+static struct slot *free_place(struct keeper *keeper) {
+  for (uint32_t i = 0; i < keeper->n_slots; i++)
+    if (!keeper->slots[i].pool)
+      return &keeper->slots[i];
+  return keeper->n_slots < EBB_SLOTS_MAX ? &keeper->slots[keeper->n_slots++] : NULL;
+}
+
+struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns) {
+  struct slot *slot = free_place(keeper);
+  if (!slot)
+    return NULL;
+  *slot = (struct slot){
+      .keeper = keeper,
+      .pool = pool,
+      .index = (uint32_t)(slot - keeper->slots),
+      .number = number,
+      .since_ns = now_ns,
+      .pidfd = -1,
+      .lease_fd = -1,
+      .end = {-1, -1},
+  };
+  return slot;
+}
+
+static uint32_t count_slots(struct keeper *keeper, const struct pool *pool) {
+  uint32_t n = 0;
+  for_each_slot(slot, keeper) n += !pool || slot->pool == pool;
+  return n;
+}
+
+bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
+  uint64_t present = count_slots(keeper, pool); /* closed ones included: they are numbered without gaps */
+  return size <= present || count_slots(keeper, NULL) + size - present <= EBB_SLOTS_MAX;
+}
+
+bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
+  if (!roster__has_room(keeper, pool, size))
+    return false;
+  for (uint32_t number = count_slots(keeper, pool); number < size; number++)
+    if (!roster__add_slot(keeper, pool, number, now_ns))
+      return false;
+  for_each_slot_of(slot, keeper, pool) {
+    if (slot->number >= size)
+      slot->closed = true;
+    else if (slot->number >= pool->size)
+      slot->closed = false;
+  }
+  pool->size = size;
+  return true;
+}
+
+static int split(const char *line, char *space, size_t space_bytes, const char **words, size_t n_words) {
+  words[0] = NULL;
+  int n = *line ? config__words(line, space, space_bytes, words, n_words) : 0;
+  return n < 0 ? n : 0;
+}
+
+int roster__arm(struct pool *pool, const struct config_pool *config) {
+  bool same_user = pool->config.name[0] && !strcmp(pool->config.user, config->user);
+  pool->config = *config;
+  pool->removed = false;
+  int error =
+      split(config->command, pool->word_space, sizeof(pool->word_space), pool->argv, CONFIG_COMMAND_WORDS_MAX + 1);
+  if (!error)
+    error = split(config->environment, pool->environment_space, sizeof(pool->environment_space), pool->environment,
+                  CONFIG_ENVIRONMENT_WORDS_MAX + 1);
+  if (!same_user || pool->identity_error)
+    pool->identity_error = identity__find(&pool->identity, config->user);
+  return error;
+}
+
+struct pool *roster__new_pool(struct keeper *keeper) {
+  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++) {
+    struct pool *pool = &keeper->pools[i];
+    if (pool->config.name[0])
+      continue;
+    *pool = (struct pool){.index = i};
+    return pool;
+  }
+  return NULL;
+}
+
+void roster__tidy(struct keeper *keeper) {
+  for_each_pool(pool, keeper) {
+    if (!pool->removed)
+      continue;
+    bool empty = true;
+    for_each_slot_of(slot, keeper, pool) empty &= !worker__present(slot);
+    if (!empty)
+      continue;
+    for_each_slot_of(slot, keeper, pool) slot->pool = NULL;
+    pool->config.name[0] = 0;
+  }
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* How a worker comes into an empty slot: lease first, locked by us, so that it cannot take a job unseen. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "cleanup.h"
+#include "ebb/lease.h"
+#include "environment.h"
+#include "log.h"
+#include "procstat.h"
+#include "publish.h"
+#include "worker.h"
+
+void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event event, const char *text,
+                      uint64_t now_ns) {
+  slot->failures++;
+  slot->retry_ns = now_ns + slot__backoff_ns(slot->failures);
+  worker__step(slot, event, now_ns);
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_BACKOFF, .worker = &worker, .text = text, .end = &slot->end});
+}
+
+static void fail(struct keeper *keeper, struct slot *slot, const char *step, int error, uint64_t now_ns) {
+  char text[160];
+  (void)snprintf(text, sizeof(text), "%s: %s", step, strerror(error));
+  slot->end = (struct audit_end){.code = -1, .signal = -1};
+  if (slot->failures == 0)
+    log__warning("%s/%u: cannot start a worker: %s", slot->pool->config.name, slot->number, text);
+  worker__back_off(keeper, slot, SLOT_SPAWN_FAILED, text, now_ns);
+}
+
+/* A user may be added to the system at any time, so one that was missing is looked for again. */
+static int find_user(struct pool *pool) {
+  if (pool->identity_error)
+    pool->identity_error = identity__find(&pool->identity, pool->config.user);
+  return pool->identity_error;
+}
+
+static int run(struct keeper *keeper, struct slot *slot, const char *lease_name, struct spawn_error *error) {
+  static struct environment environment; /* large; one start at a time */
+  const struct pool *pool = slot->pool;
+  environment__compose(&environment, keeper, slot, lease_name);
+  const struct spawn spawn = {
+      .argv = pool->argv,
+      .envp = environment.vars,
+      .directory = pool->config.directory[0] ? pool->config.directory : "/",
+      .identity = &pool->identity,
+      .oom_score_adj = 0,
+      .new_group = true,
+      .keep_fd = -1,
+      .open_files = keeper->open_files,
+  };
+  return spawn__run(&spawn, &slot->pid, &slot->pidfd, error);
+}
+
+/* The process is there: note whatever a later ebbd needs to know it by. */
+static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  struct procstat status;
+  slot->start_time = procstat__read(slot->pid, &status) ? 0 : status.start_time;
+  slot->ours = true;
+  slot->born_ns = now_ns;
+  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = false;
+  slot->holds = true;
+  slot->kill_ns = 0;
+  slot->fresh_bytes = EBB_UNKNOWN;
+  slot->reason = REASON_NONE;
+  if (!keeper->gate_ns || keeper->gate_ns > now_ns + GATE_POLL_FIRST_NS)
+    keeper->gate_ns = now_ns + GATE_POLL_FIRST_NS;
+  children__know(slot->pid);
+  worker__step(slot, SLOT_SPAWNED, now_ns);
+  int error = worker__watch_exit(keeper, slot);
+  if (error)
+    log__error("%s/%u: cannot watch for the end of pid %d: %s", slot->pool->config.name, slot->number, slot->pid,
+               strerror(-error));
+  publish__slot(keeper, slot); /* at once: should we die in this turn, the next ebbd has to find it */
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_REFILL, .worker = &worker});
+}
+
+void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  struct pool *pool = slot->pool;
+  if (find_user(pool)) {
+    char step[64];
+    (void)snprintf(step, sizeof(step), "user '%s'", pool->config.user);
+    fail(keeper, slot, step, -pool->identity_error, now_ns);
+    return;
+  }
+  bool first = slot->generation == 0;
+  char name[LEASE_NAME_BYTES];
+  int fd;
+  do { /* a name is never used twice: somebody of before may still have that file open, or its name in mind */
+    slot->generation++;
+    worker__lease_name(slot, name);
+    fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, keeper->gid);
+  } while (fd == -EEXIST);
+  if (fd < 0) {
+    fail(keeper, slot, "lease", -fd, now_ns);
+    return;
+  }
+  (void)lease__key(fd, &slot->lease_key);
+  slot->lease_fd = fd;
+  struct spawn_error error;
+  if (run(keeper, slot, name, &error)) {
+    (void)unlinkat(keeper->lease_dirfd, name, 0);
+    (void)close(fd);
+    slot->lease_fd = -1;
+    fail(keeper, slot, error.step, error.error, now_ns);
+    return;
+  }
+  if (!first)
+    pool->refilled++;
+  started(keeper, slot, now_ns);
+}

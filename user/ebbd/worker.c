@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "worker.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "children.h"
+#include "ebb/lease.h"
+#include "log.h"
+#include "pidfd.h"
+#include "publish.h"
+#include "selfprotect.h"
+#include "units.h"
+
+/* If the kernel must kill, let it take what costs no job. */
+#define FENCED_OOM_SCORE_ADJ 1000
+
+struct audit_worker worker__name(const struct slot *slot) {
+  return (struct audit_worker){slot->pool->config.name, slot->number, slot->generation, slot->pid};
+}
+
+void worker__lease_name(const struct slot *slot, char *to) {
+  (void)snprintf(to, LEASE_NAME_BYTES, "%s.%u.%u", slot->pool->config.name, slot->number, slot->generation);
+}
+
+enum reason worker__unwanted(const struct keeper *keeper, const struct slot *slot) {
+  return keeper->stop != STOP_NO ? REASON_STOP
+         : slot->pool->removed   ? REASON_RELOAD
+         : slot->pool->drained   ? REASON_DRAIN
+         : slot->closed          ? REASON_SCALE
+                                 : REASON_NONE;
+}
+
+void worker__step(struct slot *slot, enum slot_event event, uint64_t now_ns) {
+  bool expected = slot__step(&slot->state, event);
+  assert(expected);
+  (void)expected;
+  slot->since_ns = now_ns;
+}
+
+static void record(struct keeper *keeper, const struct slot *slot, enum audit_event event) {
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit, &(struct audit_record){.event = event, .worker = &worker});
+}
+
+static void record_reason(struct keeper *keeper, const struct slot *slot, enum audit_event event) {
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = event, .worker = &worker, .reason = reason__name(slot->reason)});
+}
+
+/* The gate: the worker waits for its lease for the first time, so it uses it. Let it go. */
+static void open_gate(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  slot->leased = slot->was_serving = true;
+  slot->awaited = false;
+  slot->holds = false;
+  (void)lease__unlock(slot->lease_fd);
+  worker__step(slot, SLOT_LEASED, now_ns);
+  publish__slot(keeper, slot); /* at once: a later ebbd that does not know it would have to wait for its next job */
+  record(keeper, slot, AUDIT_READY);
+}
+
+static void give_up_waiting(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  slot->was_serving = true;
+  worker__step(slot, SLOT_LATE, now_ns);
+  if (slot->pool->unleased_warned)
+    return;
+  slot->pool->unleased_warned = true;
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit, &(struct audit_record){
+                                   .event = AUDIT_WARNING,
+                                   .worker = &worker,
+                                   .reason = "unleased",
+                                   .text = "it has not taken its lease within ready_timeout: it will be left alone"});
+  log__warning("%s/%u: pid %d has not taken its lease within ready_timeout: workers of this pool that do not use their "
+               "lease are left alone",
+               slot->pool->config.name, slot->number, slot->pid);
+}
+
+static void tell_to_go(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  int sent = pidfd__signal_group(slot->pidfd, slot->pid, slot->pool->config.retire_signal);
+  slot->kill_ns = now_ns + slot->pool->config.grace_ns;
+  if (sent)
+    return; /* it has just ended by itself */
+  struct audit_worker worker = worker__name(slot);
+  audit__write(
+      &keeper->audit,
+      &(struct audit_record){.event = AUDIT_SIGNALLED, .worker = &worker, .signal = slot->pool->config.retire_signal});
+}
+
+/* Soon again at first, since most jobs are short; then seldom. The watch tells sooner when there is one. */
+static uint64_t next_try(const struct slot *slot, uint64_t now_ns) {
+  uint64_t wait_ns = (now_ns - slot->since_ns) / 8;
+  if (wait_ns < FENCE_RETRY_FIRST_NS)
+    wait_ns = FENCE_RETRY_FIRST_NS;
+  return now_ns + (wait_ns < FENCE_RETRY_NS ? wait_ns : FENCE_RETRY_NS);
+}
+
+/* Between jobs, and can start none: we hold its lease, and it is known to use it. */
+static bool try_fence(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  slot->try_ns = next_try(slot, now_ns);
+  if (slot->awaited && slot->holds)
+    slot->leased = true;
+  if (!slot->leased || lease__try_lock(slot->lease_fd))
+    return false;
+  slot->holds = true;
+  worker__step(slot, SLOT_FENCED, now_ns);
+  (void)selfprotect__oom_score_adj_of(slot->pid, FENCED_OOM_SCORE_ADJ);
+  record_reason(keeper, slot, AUDIT_FENCED);
+  tell_to_go(keeper, slot, now_ns);
+  return true;
+}
+
+static void record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_RETIRE,
+                                                      .id = why->id,
+                                                      .worker = &worker,
+                                                      .reason = reason__name(why->reason),
+                                                      .by = why->by,
+                                                      .memory = why->memory});
+}
+
+bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct retirement *why, uint64_t now_ns) {
+  switch (slot->state) {
+  case EBB_SLOT_STARTING:
+  case EBB_SLOT_UNLEASED:
+  case EBB_SLOT_SERVING:
+    slot->reason = why->reason;
+    record_retire(keeper, slot, why);
+    (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
+    worker__step(slot, SLOT_ASKED_OUT, now_ns);
+    if (!try_fence(keeper, slot, now_ns))
+      record_reason(keeper, slot, AUDIT_DUE);
+    return true;
+  case EBB_SLOT_DUE:
+    (void)try_fence(keeper, slot, now_ns);
+    return true;
+  case EBB_SLOT_RETIRING:
+  case EBB_SLOT_LEAVING:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* The wish that made it due has been taken back. */
+static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
+  worker__step(slot, slot->leased ? SLOT_KEPT : SLOT_LATE, now_ns);
+  slot->reason = REASON_NONE;
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_RESUME, .worker = &worker, .text = "no longer due"});
+}
+
+static bool is_wish(enum reason reason) {
+  return reason >= REASON_SCALE && reason <= REASON_RELOAD;
+}
+
+/* Wishes are looked at, not remembered: whatever came and went, a worker is asked out just while it is not wanted. */
+static void follow_wishes(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  enum reason unwanted = worker__unwanted(keeper, slot);
+  bool serves = slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_SERVING;
+  if (serves && unwanted != REASON_NONE)
+    (void)worker__let_go(keeper, slot, unwanted, now_ns);
+  else if (slot->state == EBB_SLOT_DUE && is_wish(slot->reason) && unwanted == REASON_NONE)
+    keep(keeper, slot, now_ns);
+}
+
+static void kill_group(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  slot->kill_ns = now_ns + slot->pool->config.grace_ns + NS_PER_SEC;
+  if (pidfd__signal_group(slot->pidfd, slot->pid, SIGKILL))
+    return;
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){
+                   .event = AUDIT_SIGNALLED, .worker = &worker, .signal = SIGKILL, .text = "still there after grace"});
+}
+
+static bool refill_held(const struct slot *slot, uint64_t now_ns) {
+  return now_ns < slot->pool->hold_refill_ns;
+}
+
+bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  enum ebb_slot_state before = slot->state;
+  follow_wishes(keeper, slot, now_ns);
+  switch (slot->state) {
+  case EBB_SLOT_EMPTY:
+    if (worker__wanted(keeper, slot) && !refill_held(slot, now_ns))
+      worker__start(keeper, slot, now_ns);
+    break;
+  case EBB_SLOT_BACKOFF:
+    if (!worker__wanted(keeper, slot))
+      worker__step(slot, SLOT_ASKED_OUT, now_ns);
+    else if (now_ns >= slot->retry_ns && !refill_held(slot, now_ns))
+      worker__start(keeper, slot, now_ns);
+    break;
+  case EBB_SLOT_STARTING:
+  case EBB_SLOT_UNLEASED:
+    if (slot->awaited)
+      open_gate(keeper, slot, now_ns);
+    else if (slot->state == EBB_SLOT_STARTING && now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns)
+      give_up_waiting(keeper, slot, now_ns);
+    break;
+  case EBB_SLOT_DUE:
+    if (slot->awaited || now_ns >= slot->try_ns)
+      (void)try_fence(keeper, slot, now_ns);
+    break;
+  case EBB_SLOT_RETIRING:
+    if (now_ns >= slot->kill_ns)
+      kill_group(keeper, slot, now_ns);
+    break;
+  case EBB_SLOT_LEAVING:
+    if (now_ns >= slot->try_ns)
+      worker__leave(keeper, slot, now_ns);
+    break;
+  default:
+    break;
+  }
+  return slot->state != before;
+}
+
+uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot) {
+  switch (slot->state) {
+  case EBB_SLOT_EMPTY:
+    return worker__wanted(keeper, slot) && slot->pool->hold_refill_ns ? slot->pool->hold_refill_ns : UINT64_MAX;
+  case EBB_SLOT_BACKOFF:
+    return slot->retry_ns > slot->pool->hold_refill_ns ? slot->retry_ns : slot->pool->hold_refill_ns;
+  case EBB_SLOT_STARTING:
+    return slot->born_ns + slot->pool->config.ready_timeout_ns;
+  case EBB_SLOT_DUE:
+    return slot->leased ? slot->try_ns : UINT64_MAX;
+  case EBB_SLOT_RETIRING:
+    return slot->kill_ns;
+  case EBB_SLOT_LEAVING:
+    return slot->try_ns;
+  default:
+    return UINT64_MAX;
+  }
+}

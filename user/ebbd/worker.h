@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A slot's life. The only code that steps a slot's state, holds its lease, or sends a signal; the rules it keeps:
+ *   - a signal goes only to a worker whose lease we hold and which has been seen to use it (RETIRING), or to what such a
+ *     worker left behind (LEAVING);
+ *   - a number is never used as a pid after its process may have been reaped: signals go through the pidfd, and our
+ *     children stay zombies until nothing of the worker is left.
+ */
+#ifndef EBBD_WORKER_H
+#define EBBD_WORKER_H
+
+#include "keeper.h"
+
+/* Do what the slot's state and the wishes for it ask for now. true when the state changed. */
+bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
+/* When that may be different, without any event; UINT64_MAX: never. */
+uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot);
+
+/* Why a worker is wanted out, as the audit tells it. */
+struct retirement {
+  enum reason reason;
+  const char *id, *by;               /* NULL: none; ebbd itself */
+  const struct audit_memory *memory; /* NULL: not judged by figures */
+};
+
+/* Somebody wants the worker out: order X, and fence it at once if it is between jobs. Also for one that is due already
+ * (tries again). false: there is no worker to ask. */
+bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct retirement *why, uint64_t now_ns);
+/* The same, by ebbd's own reason. */
+static inline bool worker__let_go(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns) {
+  return worker__ask_out(keeper, slot, &(struct retirement){.reason = reason, .by = "ebbd"}, now_ns);
+}
+/* For records. */
+struct audit_worker worker__name(const struct slot *slot);
+#define LEASE_NAME_BYTES (EBB_NAME_BYTES + 24)
+void worker__lease_name(const struct slot *slot, char *to);
+static inline bool worker__present(const struct slot *slot) {
+  return slot->state != EBB_SLOT_EMPTY && slot->state != EBB_SLOT_BACKOFF;
+}
+/* Why no process is wanted here; REASON_NONE: one is. */
+enum reason worker__unwanted(const struct keeper *keeper, const struct slot *slot);
+static inline bool worker__wanted(const struct keeper *keeper, const struct slot *slot) {
+  return worker__unwanted(keeper, slot) == REASON_NONE;
+}
+/* Step the table and note the time; asserts that the event is one for this state. */
+void worker__step(struct slot *slot, enum slot_event event, uint64_t now_ns);
+
+/* start.c: put a worker into an empty slot. On failure the slot backs off. */
+void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
+/* start.c: the slot has to wait before the next start. */
+void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event event, const char *text,
+                      uint64_t now_ns);
+/* leave.c: look for the end of slot->pidfd's process. 0 or negative errno. */
+int worker__watch_exit(struct keeper *keeper, struct slot *slot);
+/* leave.c: the leader has ended: see that nothing of the worker is left, then free the slot. */
+void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
+
+#endif
