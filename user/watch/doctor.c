@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What this machine allows, for people and for machines. */
+#include <stdio.h>
+#include <string.h>
+
+#include "feature.h"
+#include "text.h"
+#include "watch.h"
+
+static const char *tier_name(enum ebb_tier tier) {
+  static const char *const names[] = {
+#define X(id, name) name,
+      EBB_TIERS(X)
+#undef X
+  };
+  return (unsigned)tier < EBB_TIER_N ? names[tier] : "unknown";
+}
+
+static void print_string(const char *key, const char *value) {
+  char data[1024];
+  struct text text = TEXT(data);
+  text__add_json(&text, value, strlen(value));
+  printf(",\"%s\":\"%s\"", key, data);
+}
+
+static void print_json(const struct feature *rows, int n, enum ebb_tier tier) {
+  printf("{\"version\":1,\"tier\":\"%s\",\"features\":[", tier_name(tier));
+  for (int i = 0; i < n; i++) {
+    printf("%s{\"ok\":%s", i ? "," : "", rows[i].ok ? "true" : "false");
+    print_string("name", rows[i].name);
+    print_string("use", rows[i].use);
+    print_string("remedy", rows[i].remedy);
+    print_string("detail", rows[i].detail);
+    printf("}");
+  }
+  printf("]}\n");
+}
+
+static void print_table(const struct feature *rows, int n, enum ebb_tier tier) {
+  for (int i = 0; i < n; i++) {
+    printf("%-4s %-20s %s", rows[i].ok ? "yes" : "no", rows[i].name, rows[i].use);
+    if (rows[i].detail[0])
+      printf(" (%s)", rows[i].detail);
+    printf("\n");
+    if (!rows[i].ok && strcmp(rows[i].remedy, "-") != 0)
+      printf("%25s needs: %s\n", "", rows[i].remedy);
+  }
+  printf("\ntier: %s (full: every growth as it happens; good, basic: with more delay; proc: sweeps of /proc only)\n",
+         tier_name(tier));
+  printf("level: L1 while ebb-watch runs with kernel programs, none with sweeps\n");
+}
+
+int doctor__run(const struct options *options) {
+  struct feature rows[FEATURE_N];
+  int n = features__probe(rows, FEATURE_N);
+  enum ebb_tier tier = features__tier(rows, n);
+  if (options->json)
+    print_json(rows, n, tier);
+  else
+    print_table(rows, n, tier);
+  return 0;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* From facts to acts: ask the policy, read what it wants to know more exactly, ask again, do what it says. */
+#include <string.h>
+
+#include "log.h"
+#include "watch.h"
+
+/* Rounds of "read this one's private bytes first"; each round reads a few that were not known. */
+#define ROUNDS_MAX 16
+
+static void decide(struct watch *watch, struct plan *plan, uint64_t now_ns) {
+  const struct policy_input in = {
+      .host_rules = &watch->view.ebbd.rules,
+      .host = &watch->host,
+      .pool_rules = watch->rules,
+      .pools = watch->pools,
+      .workers = watch->workers,
+      .n_pools = watch->view.n_pools,
+      .n_workers = watch->n_workers,
+      .now_ns = now_ns,
+  };
+  for (int round = 0; round < ROUNDS_MAX; round++) {
+    policy__decide(&in, plan);
+    if (plan->n_confirm == 0)
+      return;
+    for (uint32_t i = 0; i < plan->n_confirm; i++)
+      gather__private(watch, plan->confirm[i], now_ns);
+  }
+}
+
+static void strike(struct watch *watch, const struct plan *plan, uint64_t now_ns) {
+  for (uint32_t i = 0; i < plan->n_struck; i++) {
+    struct follow *follow = &watch->follows[plan->struck[i]];
+    if (follow->struck_ns && now_ns - follow->struck_ns < STRIKE_NS)
+      continue;
+    follow->struck_ns = now_ns;
+    watch->workers[plan->struck[i]].strikes++;
+  }
+  /* Confirmations count in a row: one look at which it is not over the limit takes them back. */
+  for (uint32_t i = 0; i < watch->n_workers; i++) {
+    uint64_t limit = watch->rules[watch->workers[i].pool].footprint_limit_bytes;
+    if (watch->workers[i].strikes && watch->workers[i].rest_bytes <= limit)
+      watch->workers[i].strikes = 0;
+  }
+}
+
+static void warn(struct watch *watch, uint32_t pool, uint32_t warning, const char *reason) {
+  if (watch->warnings[pool] & warning)
+    return;
+  watch->warnings[pool] |= warning;
+  act__note(watch, "warning", watch->view.pools[pool].name, -1, 0, reason, EBB_UNKNOWN, NULL);
+}
+
+static void warn_all(struct watch *watch, const struct plan *plan) {
+  for (uint32_t i = 0; i < watch->view.n_pools; i++) {
+    if (plan->below_baseline[i])
+      warn(watch, i, TRACE_WARN_BELOW_BASELINE, reason__name(REASON_BELOW_BASELINE));
+    else
+      watch->warnings[i] &= ~TRACE_WARN_BELOW_BASELINE;
+    watch->warnings[i] &= ~TRACE_WARN_UNLEASED; /* ebbd has said that one; here it is only shown */
+  }
+  for (uint32_t i = 0; i < watch->n_workers; i++)
+    if (watch->workers[i].state == EBB_SLOT_UNLEASED && watch->workers[i].pid > 0)
+      watch->warnings[watch->workers[i].pool] |= TRACE_WARN_UNLEASED;
+}
+
+void judge__turn(struct watch *watch, uint64_t now_ns) {
+  static struct plan plan;
+  decide(watch, &plan, now_ns);
+  strike(watch, &plan, now_ns);
+  warn_all(watch, &plan);
+  for (uint32_t i = 0; i < plan.n_acts; i++) {
+    int error = act__retire(watch, &plan.acts[i], now_ns);
+    if (error) { /* said again at the next turn */
+      log__warning("the control FIFO takes no command: %s", strerror(-error));
+      return;
+    }
+    struct ebb_worker_facts *worker = &watch->workers[plan.acts[i].worker];
+    worker->state = EBB_SLOT_DUE;
+    if (plan.acts[i].reason == REASON_REQUEST)
+      watch->pools[worker->pool].requests--;
+  }
+}

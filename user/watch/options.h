@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef WATCH_OPTIONS_H
+#define WATCH_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+  const char *run_dir; /* NULL: environment or default */
+  const char *sensor;  /* "auto", "bpf" or "proc"; $EBB_SENSOR when not given */
+  bool doctor;         /* probe the machine and say what it allows */
+  bool json;           /* of doctor */
+  bool verbose;
+};
+
+/* Exits by itself on --help, --version and bad usage (status 2). */
+void options__parse(struct options *ret, int argc, char **argv);
+
+#endif

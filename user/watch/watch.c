@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "rundir.h"
+#include "selfprotect.h"
+
+#define OOM_SCORE_ADJ (-900)
+#define EVENTS_MAX 256
+
+static void on_pressure_gone(struct watch *watch) {
+  watch->psi_source = sd_event_source_unref(watch->psi_source);
+  psi_trigger__close(&watch->trigger);
+}
+
+static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+  (void)source, (void)fd;
+  struct watch *watch = arg;
+  if (revents & EPOLLERR) {
+    log__warning("%s is gone: looking for it again", watch->view.ebbd.pressure_source);
+    on_pressure_gone(watch);
+    return 0;
+  }
+  uint64_t now_ns = clock__monotonic_ns();
+  gather__host(watch, now_ns);
+  if (watch->host.stall_some_us == EBB_UNKNOWN || !psi_trigger__believe(&watch->trigger, watch->host.stall_some_us))
+    return 0;
+  gather__workers(watch, now_ns);
+  judge__turn(watch, now_ns);
+  return 0;
+}
+
+static void listen_to_pressure(struct watch *watch) {
+  if (watch->psi_source || psi_trigger__open(&watch->trigger, watch->view.ebbd.pressure_source))
+    return;
+  if (sd_event_add_io(watch->event, &watch->psi_source, watch->trigger.fd, EPOLLPRI, on_pressure, watch) < 0)
+    psi_trigger__close(&watch->trigger);
+}
+
+/* One event may need a judgement, or many none: a burst of ends of jobs is judged once. */
+static void take_events(struct watch *watch, uint64_t now_ns) {
+  static struct sensor_event events[EVENTS_MAX];
+  bool judge = false;
+  int n = watch->sensor->ops->events(watch->sensor, events, EVENTS_MAX);
+  for (int i = 0; i < n; i++) {
+    const struct sensor_event *event = &events[i];
+    if (event->worker >= EBB_SLOTS_MAX || watch->follows[event->worker].generation != event->generation)
+      continue;
+    if (event->kind == SENSOR_RELEASED) {
+      judge |= jobs__released(watch, event, now_ns);
+    } else {
+      watch->follows[event->worker].armed_bytes = EBB_UNKNOWN; /* one report an arming */
+      gather__worker(watch, event->worker, true, now_ns);
+      judge = true;
+    }
+  }
+  if (judge)
+    judge__turn(watch, now_ns);
+}
+
+static int on_sensor(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+  (void)source, (void)fd, (void)revents;
+  struct watch *watch = arg;
+  watch->wake_ups++;
+  take_events(watch, clock__monotonic_ns());
+  return 0;
+}
+
+static int on_bell(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+  (void)source, (void)revents;
+  struct watch *watch = arg;
+  uint64_t count;
+  (void)!read(fd, &count, sizeof(count));
+  watch->wake_ups++;
+  uint64_t now_ns = clock__monotonic_ns();
+  if (gather__board(watch, now_ns))
+    return 0;
+  gather__workers(watch, now_ns);
+  take_events(watch, now_ns);
+  judge__turn(watch, now_ns);
+  return 0;
+}
+
+static void tick(struct watch *watch, uint64_t now_ns) {
+  if (gather__board(watch, now_ns))
+    return;
+  (void)watch->sensor->ops->sweep(watch->sensor);
+  take_events(watch, now_ns);
+  gather__host(watch, now_ns);
+  gather__workers(watch, now_ns);
+  listen_to_pressure(watch);
+  judge__turn(watch, now_ns);
+  act__effects(watch, now_ns);
+  record__all(watch, now_ns);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *arg) {
+  (void)usec;
+  struct watch *watch = arg;
+  uint64_t now_ns = clock__monotonic_ns();
+  watch->wake_ups++;
+  tick(watch, now_ns);
+  uint64_t wait_ns = watch->host.level >= EBB_PRESSURE_ELEVATED ? TICK_PRESSED_NS : TICK_NS;
+  (void)sd_event_source_set_time(source, (now_ns + wait_ns) / NS_PER_US);
+  return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *arg) {
+  (void)info, (void)arg;
+  return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+/* ebbd's bell; without it (started by hand) the tick looks at the board. */
+static int listen_to_bell(struct watch *watch) {
+  char name[64], path[32];
+  (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", BELL_FD);
+  ssize_t n = readlink(path, name, sizeof(name) - 1);
+  if (n < 0)
+    return 0;
+  name[n] = 0;
+  if (!strstr(name, "eventfd"))
+    return 0;
+  (void)fcntl(BELL_FD, F_SETFD, FD_CLOEXEC);
+  return sd_event_add_io(watch->event, NULL, BELL_FD, EPOLLIN, on_bell, watch);
+}
+
+static int make_loop(struct watch *watch) {
+  int fd = watch->sensor->ops->fd(watch->sensor);
+  (void)signal(SIGPIPE, SIG_IGN); /* ebbd may end while we write into its FIFO */
+  int error = sd_event_default(&watch->event);
+  if (error >= 0)
+    error = sd_event_add_signal(watch->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_end, NULL);
+  if (error >= 0)
+    error = sd_event_add_signal(watch->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_end, NULL);
+  if (error >= 0)
+    error = sd_event_add_time(watch->event, &watch->timer, CLOCK_MONOTONIC, 0, 1, on_tick, watch);
+  if (error >= 0 && fd >= 0)
+    error = sd_event_add_io(watch->event, NULL, fd, EPOLLIN, on_sensor, watch);
+  if (error >= 0)
+    error = listen_to_bell(watch);
+  return error < 0 ? error : 0;
+}
+
+static int open_files(struct watch *watch) {
+  struct stat status;
+  bool kept;
+  const char *path = rundir__path(watch->options->run_dir);
+  watch->run_dirfd = rundir__open(path);
+  int error = watch->run_dirfd < 0 ? watch->run_dirfd : 0;
+  if (!error && !realpath(path, watch->run_path))
+    error = -errno;
+  if (!error)
+    error = board__open(&watch->board, watch->run_dirfd);
+  if (!error && fstatat(watch->run_dirfd, BOARD_NAME, &status, AT_SYMLINK_NOFOLLOW))
+    error = -errno;
+  if (!error)
+    error = trace__create(&watch->trace, watch->run_dirfd, status.st_gid, &kept);
+  if (error)
+    log__error("%s: %s", path, strerror(-error));
+  return error;
+}
+
+static int open_sensor(struct watch *watch) {
+  char why[256] = "";
+  int error = sensor__open(watch->options->sensor, watch->options->verbose, &watch->sensor, why, sizeof(why));
+  if (error) {
+    log__error("no sensor: %s", why[0] ? why : strerror(-error));
+    return error;
+  }
+  if (why[0])
+    log__warning("%s", why);
+  return 0;
+}
+
+static void say_what_it_sees(struct watch *watch) {
+  static const char *const tiers[] = {
+#define X(id, name) name,
+      EBB_TIERS(X)
+#undef X
+  };
+  char text[64];
+  enum ebb_tier tier = watch->sensor->ops->tier(watch->sensor);
+  (void)snprintf(text, sizeof(text), "sensor:%s,tier:%s", watch->sensor->ops->name, tiers[tier]);
+  act__note(watch, "watch", NULL, -1, 0, NULL, EBB_UNKNOWN, text);
+}
+
+static void protect(void) {
+  unsigned long before;
+  (void)selfprotect__open_files(&before);
+  (void)selfprotect__lock_memory();
+  (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
+}
+
+int watch__run(struct watch *watch, const struct options *options) {
+  watch->options = options;
+  watch->run_dirfd = watch->fifo_fd = watch->trigger.fd = -1;
+  for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
+    watch->follows[i].lease_fd = -1;
+  pressure__init(&watch->pressure);
+  int error = open_files(watch);
+  if (!error)
+    error = open_sensor(watch);
+  if (!error)
+    error = make_loop(watch);
+  if (error)
+    return error;
+  protect();
+  jobs__restore(watch);
+  say_what_it_sees(watch);
+  error = sd_event_loop(watch->event);
+  watch->sensor->ops->close(watch->sensor);
+  seqfile__close(&watch->trace);
+  seqfile__close(&watch->board);
+  return error;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The watch: gather facts, judge them, say what should be done, record what was seen.
+ *
+ * Workers are known by the index of their record on the board. Everything here is a copy of what others own (board,
+ * kernel, /proc); it may be lost at any time and is built anew by the next ebb-watch.
+ */
+#ifndef WATCH_WATCH_H
+#define WATCH_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "baseline.h"
+#include "board.h"
+#include "options.h"
+#include "policy.h"
+#include "pressure.h"
+#include "psi.h"
+#include "sensor.h"
+#include "trace.h"
+
+#define TICK_NS (1000ULL * 1000000ULL)        /* when nothing happens */
+#define TICK_PRESSED_NS (250ULL * 1000000ULL) /* while the host is under pressure */
+#define MOVED_NS (3000ULL * 1000000ULL)       /* "within the last seconds": reclaim or swap-in moved */
+#define MOVED_WINDOW_NS (200ULL * 1000000ULL)
+#define MOVED_PAGES_PER_S 256            /* an idle host refaults up to 60 pages a second */
+#define ASKED_NS (2000ULL * 1000000ULL)  /* a command that has had no effect by then is given again */
+#define STRIKE_NS (1000ULL * 1000000ULL) /* confirmations count when they are that far apart */
+#define EFFECT_NS (1000ULL * 1000000ULL) /* how long after a worker has gone its effect is looked at */
+#define EFFECTS_MAX 64
+#define BELL_FD 3
+
+/* What the watch remembers of a worker beside its facts. */
+struct follow {
+  uint32_t generation; /* 0: not followed */
+  int32_t pid;
+  int lease_fd;  /* for reading its labels; -1: not readable */
+  bool seasoned; /* had come to its lease before we saw it: its first turn here is a job */
+  bool asked, eager;
+  uint64_t armed_bytes; /* threshold at the sensor; EBB_UNKNOWN: none */
+  uint64_t asked_ns;    /* when its retirement was last asked for */
+  enum reason asked_for;
+  bool unseen;         /* asked just now, and the board does not show it yet */
+  uint64_t held_bytes; /* its footprint before it began to go */
+  uint64_t struck_ns;
+  uint64_t label_sequence; /* of the last label that was counted */
+  uint64_t sampled_us;
+};
+
+/* A worker that went because we asked: what did it bring? */
+struct effect {
+  uint64_t at_ns; /* look then; 0: free */
+  uint32_t pool, slot, generation;
+  enum reason reason;
+  uint64_t freed_bytes;
+  uint32_t some_permille; /* before */
+};
+
+struct watch {
+  const struct options *options;
+  sd_event *event;
+  sd_event_source *timer, *psi_source;
+  int run_dirfd, fifo_fd;
+  char run_path[4096];
+  uint32_t wake_ups;
+  struct seqfile board, trace;
+  struct sensor *sensor;
+  struct psi_trigger trigger;
+  char psi_path[256]; /* that the trigger and the pressure are of */
+  bool psi_missing;   /* said once */
+  struct pressure pressure;
+  uint64_t moved_pages, moved_since_ns, moved_ns, ticked_ns, sampled_ns;
+  struct board_view view;
+  uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
+  struct ebb_host_facts host;
+  struct ebb_pool_facts pools[EBB_POOLS_MAX];
+  struct ebb_pool_rules rules[EBB_POOLS_MAX];
+  struct ebb_worker_facts workers[EBB_SLOTS_MAX];
+  struct follow follows[EBB_SLOTS_MAX];
+  uint32_t n_workers; /* highest index in use, plus one */
+  struct ebb_job_kind jobs[EBB_JOB_KINDS_MAX];
+  struct effect effects[EFFECTS_MAX];
+};
+
+/* watch.c. 0, or negative errno (said already). */
+int watch__run(struct watch *watch, const struct options *options);
+
+/* gather.c: bring the facts up to date. */
+int gather__board(struct watch *watch, uint64_t now_ns); /* workers that came and went, rules, holds */
+void gather__host(struct watch *watch, uint64_t now_ns); /* memory, pressure */
+void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t now_ns);
+void gather__workers(struct watch *watch, uint64_t now_ns); /* all, cheaply, and the sums over them */
+void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns);
+
+/* judge.c: decide, and act on it. */
+void judge__turn(struct watch *watch, uint64_t now_ns);
+
+/* act.c: lines for the control FIFO. 0 or negative errno. */
+int act__retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns);
+int act__again(struct watch *watch, uint32_t index); /* the job of a due worker has ended */
+void act__note(struct watch *watch, const char *event, const char *pool, int64_t slot, uint32_t generation,
+               const char *reason, uint64_t freed_bytes, const char *text);
+/* A worker that we asked out has gone; say what that brought, a while later. */
+void act__gone(struct watch *watch, uint32_t index, uint64_t now_ns);
+void act__effects(struct watch *watch, uint64_t now_ns);
+
+/* jobs.c: a lease was let go. true: this worker should be judged now. */
+bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns);
+void jobs__label(struct watch *watch, uint32_t index); /* of the job that it is at */
+void jobs__restore(struct watch *watch);
+
+/* record.c: the trace. */
+void record__all(struct watch *watch, uint64_t now_ns);
+void record__restore(struct watch *watch, uint32_t index);     /* what an earlier watch knew of this very worker … */
+void record__restore_pool(struct watch *watch, uint32_t pool); /* … and has warned of in this pool */
+
+/* doctor.c. Exit status. */
+int doctor__run(const struct options *options);
+
+#endif
