@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A worker on strings: a real process that grows, locks, forks and dies when the test tells it to, and answers when it is
+ * done. Each test program follows puppets through a real sensor and compares with /proc.
+ */
+#ifndef TESTS_PUPPET_H
+#define TESTS_PUPPET_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ebb/lease.h"
+#include "lease.h"
+#include "procstat.h"
+#include "sensor.h"
+
+#define MIB (1024ULL * 1024)
+#define PUPPET_REGIONS 64
+#define DEADLINE_NS (10 * NS_PER_SEC)
+
+enum puppet_verb {
+  PUPPET_GROW,        /* anonymous bytes, touched */
+  PUPPET_SHARE,       /* shared-memory bytes, touched */
+  PUPPET_SHRINK,      /* give the newest region back, whatever it is */
+  PUPPET_TOUCH,       /* write to each page of all regions */
+  PUPPET_PAGE_OUT,    /* into swap, as far as there is some */
+  PUPPET_LOCK,        /* exclusively; waits */
+  PUPPET_LOCK_SHARED, /* through the same descriptor */
+  PUPPET_UNLOCK,
+  PUPPET_TURNS,        /* that many locks and unlocks, reporting at the end */
+  PUPPET_FORK,         /* a child that sleeps; answers its pid */
+  PUPPET_FORK_AWAY,    /* the same, double-forked into a session of its own */
+  PUPPET_FORK_TWICE,   /* the same, double-forked within the group */
+  PUPPET_FORK_GROWING, /* a child that has that many bytes of its own */
+  PUPPET_VFORK,        /* a child by vfork and exec */
+  PUPPET_CLONE_VM,     /* a child with the same memory, that goes on living */
+  PUPPET_EXEC_THREAD,  /* exec from a thread that is not the leader; never answers */
+  PUPPET_KILL,         /* that child */
+  PUPPET_HOLD_THREADS, /* that many threads each lock shared through a descriptor of their own, and wait */
+  PUPPET_DROP_THREADS, /* let them unlock */
+  PUPPET_QUIT,
+};
+
+struct puppet_order {
+  enum puppet_verb verb;
+  uint64_t argument;
+};
+
+struct puppet {
+  pid_t pid;
+  int orders, answers;
+  int lease_fd; /* ours */
+  char lease_path[64];
+};
+
+/* ---- inside the puppet ---- */
+
+static struct {
+  char *at;
+  size_t bytes;
+} regions[PUPPET_REGIONS];
+static int n_regions;
+static int own_lease = -1;
+static pthread_barrier_t hold_barrier, drop_barrier;
+static bool holding;
+static unsigned n_holding;
+
+static inline void touch(char *at, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 4096)
+    at[i]++;
+}
+
+static inline int64_t puppet_grow(uint64_t bytes, int kind) {
+  char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED || n_regions == PUPPET_REGIONS)
+    return -ENOMEM;
+  (void)madvise(at, bytes, MADV_NOHUGEPAGE);
+  touch(at, bytes);
+  regions[n_regions].at = at;
+  regions[n_regions++].bytes = bytes;
+  return 0;
+}
+
+static inline void sleep_for_ever(void) {
+  for (;;)
+    (void)pause();
+}
+
+/* By exec, so that /proc shows the environment as it is now. Nobody finds it again if the test fails: it must not live
+ * long, nor keep the test's output open. */
+static inline void exec_away(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  (void)dup2(null, STDOUT_FILENO);
+  (void)dup2(null, STDERR_FILENO);
+  (void)execl("/bin/sleep", "sleep", "60", (char *)NULL);
+}
+
+static inline pid_t puppet_fork(enum puppet_verb verb, uint64_t argument) {
+  int answer[2];
+  pid_t pid;
+  if (pipe2(answer, O_CLOEXEC))
+    return -errno;
+  pid_t first = fork();
+  if (first)
+    goto parent;
+  if (verb == PUPPET_FORK_AWAY)
+    (void)setsid();
+  if (verb == PUPPET_FORK_AWAY || verb == PUPPET_FORK_TWICE)
+    if (fork())
+      _exit(0);
+  if (verb == PUPPET_FORK_GROWING)
+    (void)puppet_grow(argument, MAP_PRIVATE);
+  pid = getpid();
+  (void)!write(answer[1], &pid, sizeof(pid));
+  if (verb == PUPPET_FORK_AWAY)
+    exec_away();
+  (void)close(answer[1]);
+  sleep_for_ever();
+parent:
+  (void)close(answer[1]);
+  if (read(answer[0], &pid, sizeof(pid)) != sizeof(pid) || read(answer[0], &(char){0}, 1))
+    pid = -EIO;
+  if (verb == PUPPET_FORK_AWAY || verb == PUPPET_FORK_TWICE)
+    (void)waitpid(first, NULL, 0);
+  (void)close(answer[0]);
+  return pid;
+}
+
+static inline pid_t puppet_vfork(void) {
+  pid_t pid = vfork();
+  if (!pid) {
+    (void)execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+    _exit(1);
+  }
+  return pid;
+}
+
+/* In a child on a borrowed stack: nothing but system calls. */
+__attribute__((no_sanitize("address"))) static inline int pause_for_ever(void *argument) {
+  (void)argument;
+  while (syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0))
+    ;
+  return 0;
+}
+
+static inline pid_t puppet_clone_vm(void) {
+  static char stack[64 * 1024] __attribute__((aligned(16)));
+  return clone(pause_for_ever, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+}
+
+static inline void *exec_thread(void *argument) {
+  (void)argument;
+  (void)execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+  _exit(1);
+}
+
+static inline void *hold_thread(void *argument) {
+  int fd = open(argument, O_RDWR | O_CLOEXEC);
+  (void)flock(fd, LOCK_SH);
+  (void)pthread_barrier_wait(&hold_barrier);
+  (void)pthread_barrier_wait(&drop_barrier);
+  (void)flock(fd, LOCK_UN);
+  (void)close(fd);
+  (void)pthread_barrier_wait(&hold_barrier);
+  return NULL;
+}
+
+static inline int64_t puppet_hold(const char *lease_path, uint64_t n) {
+  (void)pthread_barrier_init(&hold_barrier, NULL, (unsigned)n + 1);
+  (void)pthread_barrier_init(&drop_barrier, NULL, (unsigned)n + 1);
+  for (n_holding = 0; n_holding < n; n_holding++) {
+    pthread_t thread;
+    (void)pthread_create(&thread, NULL, hold_thread, (void *)lease_path);
+    (void)pthread_detach(thread);
+  }
+  (void)pthread_barrier_wait(&hold_barrier);
+  holding = true;
+  return 0;
+}
+
+static inline int64_t puppet_drop(void) {
+  (void)pthread_barrier_wait(&drop_barrier);
+  (void)pthread_barrier_wait(&hold_barrier);
+  return 0;
+}
+
+static inline int64_t puppet_obey(const struct puppet_order *order, const char *lease_path) {
+  pthread_t thread;
+  switch (order->verb) {
+  case PUPPET_GROW:
+    return puppet_grow(order->argument, MAP_PRIVATE);
+  case PUPPET_SHARE:
+    return puppet_grow(order->argument, MAP_SHARED);
+  case PUPPET_SHRINK:
+    n_regions--;
+    return munmap(regions[n_regions].at, regions[n_regions].bytes);
+  case PUPPET_TOUCH:
+    for (int i = 0; i < n_regions; i++)
+      touch(regions[i].at, regions[i].bytes);
+    return 0;
+  case PUPPET_PAGE_OUT:
+    for (int i = 0; i < n_regions; i++)
+      if (madvise(regions[i].at, regions[i].bytes, MADV_PAGEOUT))
+        return -errno;
+    return 0;
+  case PUPPET_LOCK:
+    return flock(own_lease, LOCK_EX);
+  case PUPPET_LOCK_SHARED:
+    return flock(own_lease, LOCK_SH);
+  case PUPPET_UNLOCK:
+    return flock(own_lease, LOCK_UN);
+  case PUPPET_TURNS:
+    for (uint64_t i = 0; i < order->argument; i++)
+      if (flock(own_lease, LOCK_EX) || flock(own_lease, LOCK_UN))
+        return -errno;
+    return 0;
+  case PUPPET_FORK:
+  case PUPPET_FORK_AWAY:
+  case PUPPET_FORK_TWICE:
+  case PUPPET_FORK_GROWING:
+    return puppet_fork(order->verb, order->argument);
+  case PUPPET_VFORK:
+    return puppet_vfork();
+  case PUPPET_CLONE_VM:
+    return puppet_clone_vm();
+  case PUPPET_EXEC_THREAD:
+    (void)pthread_create(&thread, NULL, exec_thread, NULL);
+    sleep_for_ever();
+    return 0;
+  case PUPPET_KILL:
+    return kill((pid_t)order->argument, SIGKILL) || waitpid((pid_t)order->argument, NULL, 0) < 0 ? -errno : 0;
+  case PUPPET_HOLD_THREADS:
+    return puppet_hold(lease_path, order->argument);
+  case PUPPET_DROP_THREADS:
+    return puppet_drop();
+  case PUPPET_QUIT:
+    break;
+  }
+  _exit(0);
+}
+
+static inline void puppet_live(int orders, int answers, const char *lease_path) {
+  struct puppet_order order;
+  (void)setsid();
+  (void)setenv(EBB_LEASE_ENV, lease_path, 1);
+  own_lease = open(lease_path, O_RDWR | O_CLOEXEC);
+  while (read(orders, &order, sizeof(order)) == sizeof(order)) {
+    int64_t answer = puppet_obey(&order, lease_path);
+    if (write(answers, &answer, sizeof(answer)) != sizeof(answer))
+      break;
+  }
+  _exit(0);
+}
+
+/* ---- in the test's hands ---- */
+
+static inline void puppet__send(struct puppet *puppet, enum puppet_verb verb, uint64_t argument) {
+  struct puppet_order order = {.verb = verb, .argument = argument};
+  assert_int_equal(write(puppet->orders, &order, sizeof(order)), sizeof(order));
+}
+
+static inline int64_t puppet__answer(struct puppet *puppet) {
+  struct pollfd poll_fd = {.fd = puppet->answers, .events = POLLIN};
+  int64_t answer;
+  assert_int_equal(poll(&poll_fd, 1, (int)(DEADLINE_NS / NS_PER_MS)), 1);
+  assert_int_equal(read(puppet->answers, &answer, sizeof(answer)), sizeof(answer));
+  return answer;
+}
+
+static inline int64_t puppet__do(struct puppet *puppet, enum puppet_verb verb, uint64_t argument) {
+  puppet__send(puppet, verb, argument);
+  return puppet__answer(puppet);
+}
+
+static inline void puppet__start(struct puppet *puppet) {
+  int orders[2], answers[2];
+  (void)snprintf(puppet->lease_path, sizeof(puppet->lease_path), "/tmp/ebb-puppet-XXXXXX");
+  puppet->lease_fd = mkostemp(puppet->lease_path, O_CLOEXEC);
+  assert_true(puppet->lease_fd >= 0);
+  assert_int_equal(ftruncate(puppet->lease_fd, EBB_LEASE_BYTES), 0);
+  assert_int_equal(pipe2(orders, O_CLOEXEC), 0);
+  assert_int_equal(pipe2(answers, O_CLOEXEC), 0);
+  puppet->pid = fork();
+  assert_true(puppet->pid >= 0);
+  if (!puppet->pid) {
+    (void)close(puppet->lease_fd);
+    (void)close(orders[1]);
+    (void)close(answers[0]);
+    puppet_live(orders[0], answers[1], puppet->lease_path);
+  }
+  (void)close(orders[0]);
+  (void)close(answers[1]);
+  puppet->orders = orders[1];
+  puppet->answers = answers[0];
+  /* It lives in its own session once it has answered; fork of an unlocked shared order would do as well. */
+  assert_int_equal(puppet__do(puppet, PUPPET_TOUCH, 0), 0);
+}
+
+/* With everything that is left of its session; reaped. */
+static inline void puppet__stop(struct puppet *puppet) {
+  if (puppet->pid > 0) {
+    (void)kill(-puppet->pid, SIGKILL);
+    (void)kill(puppet->pid, SIGKILL);
+    (void)waitpid(puppet->pid, NULL, 0);
+  }
+  (void)close(puppet->orders);
+  (void)close(puppet->answers);
+  (void)close(puppet->lease_fd);
+  (void)unlink(puppet->lease_path);
+  puppet->pid = 0;
+}
+
+static inline int puppet__follow(struct puppet *puppet, struct sensor *sensor, uint32_t worker) {
+  return sensor->ops->add(sensor, &(struct sensor_target){.worker = worker,
+                                                          .generation = 7,
+                                                          .pid = puppet->pid,
+                                                          .lease_fd = puppet->lease_fd,
+                                                          .lease_path = puppet->lease_path});
+}
+
+/* Wait for a condition, not for a time. */
+#define await(condition)                                                                                               \
+  do {                                                                                                                 \
+    uint64_t deadline_ns = clock__monotonic_ns() + DEADLINE_NS;                                                        \
+    while (!(condition) && clock__monotonic_ns() < deadline_ns)                                                        \
+      (void)usleep(1000);                                                                                              \
+    assert_true(condition);                                                                                            \
+  } while (0)
+
+/* The next event that wakes a reader; fails at the deadline. */
+static inline struct sensor_event next_event(struct sensor *sensor) {
+  struct sensor_event event;
+  struct pollfd poll_fd = {.fd = sensor->ops->fd(sensor), .events = POLLIN};
+  uint64_t deadline_ns = clock__monotonic_ns() + DEADLINE_NS;
+  while (!sensor->ops->events(sensor, &event, 1)) {
+    assert_true(clock__monotonic_ns() < deadline_ns);
+    (void)poll(&poll_fd, 1, 1000);
+  }
+  return event;
+}
+
+static inline bool is_woken(struct sensor *sensor) {
+  struct pollfd poll_fd = {.fd = sensor->ops->fd(sensor), .events = POLLIN};
+  return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* Sleep until the sensor wakes us. */
+static inline void await_wake(struct sensor *sensor) {
+  struct pollfd poll_fd = {.fd = sensor->ops->fd(sensor), .events = POLLIN};
+  assert_int_equal(poll(&poll_fd, 1, (int)(DEADLINE_NS / NS_PER_MS)), 1);
+}
+
+static inline unsigned threads_of(pid_t pid) {
+  struct procstat stat;
+  return procstat__read(pid, &stat) ? 0 : (unsigned)stat.threads;
+}
+
+/* Within 2 % and the error of the per-CPU counters. */
+static inline void assert_near(uint64_t bytes, uint64_t expected) {
+  uint64_t slack = expected / 50 + 2 * MIB;
+  assert_in_range(bytes, expected > slack ? expected - slack : 0, expected + slack);
+}
+
+/* The sensor on BPF, or NULL with the reason printed: the test is then skipped. */
+static inline struct sensor *open_bpf(void) {
+  struct sensor *sensor = NULL;
+  char why[200];
+  int r = sensor__open("bpf", false, &sensor, why, sizeof(why));
+  if (r)
+    print_message("skipped: %s (%s)\n", why, strerror(-r));
+  return r ? NULL : sensor;
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Does what the probe says of this kernel hold when the real programs are started, with all rights and with none? */
+#include "puppet.h"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+
+#include "feature.h"
+
+static const struct feature *find(const struct feature *rows, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (!strcmp(rows[i].name, name))
+      return &rows[i];
+  return NULL;
+}
+
+static void test_every_row_is_filled_in(void **state) {
+  (void)state;
+  struct feature rows[FEATURE_N + 3];
+  assert_int_equal(features__probe(rows, FEATURE_N + 3), FEATURE_N);
+  for (int i = 0; i < FEATURE_N; i++) {
+    assert_int_equal(rows[i].id, i);
+    assert_true(rows[i].name[0] && rows[i].use[0] && rows[i].remedy[0]);
+    assert_non_null(memchr(rows[i].detail, 0, sizeof(rows[i].detail)));
+    assert_ptr_equal(find(rows, i + 1, rows[i].name), &rows[i]); /* names are unique */
+  }
+  assert_int_equal(features__probe(rows, 2), 2);
+  assert_int_equal(features__probe(rows, 0), 0);
+}
+
+static void test_tier_is_that_of_the_sensor(void **state) {
+  (void)state;
+  struct feature rows[FEATURE_N];
+  int n = features__probe(rows, FEATURE_N);
+  struct sensor *sensor;
+  char why[200];
+  assert_int_equal(sensor__open("auto", false, &sensor, why, sizeof(why)), 0);
+  assert_int_equal(features__tier(rows, n), sensor->ops->tier(sensor));
+  sensor->ops->close(sensor);
+}
+
+static void test_tiers_from_rows(void **state) {
+  (void)state;
+  struct feature rows[FEATURE_N];
+  for (int i = 0; i < FEATURE_N; i++)
+    rows[i] = (struct feature){.id = i, .ok = true};
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_FULL);
+  rows[FEATURE_RSS_EACH].ok = false;
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_GOOD);
+  rows[FEATURE_TASK_STORAGE].ok = false;
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_BASIC);
+  rows[FEATURE_TASK_STORAGE].ok = rows[FEATURE_RSS_EACH].ok = true;
+  rows[FEATURE_RSS].ok = false;
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_BASIC);
+  rows[FEATURE_RSS].ok = true;
+  rows[FEATURE_FAULT].ok = rows[FEATURE_PSI].ok = rows[FEATURE_SWAP].ok = false;
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_FULL);
+  rows[FEATURE_FLOCK].ok = false;
+  assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_PROC);
+  assert_int_equal(features__tier(rows, 0), EBB_TIER_PROC);
+}
+
+/* Run in a child that gives up all rights; its exit status tells. */
+static int without_rights(int (*check)(void)) {
+  int status = -1;
+  pid_t pid = fork();
+  if (!pid) {
+    if (!geteuid() && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) || prctl(PR_SET_DUMPABLE, 1)))
+      _exit(100);
+    _exit(check());
+  }
+  return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 101;
+}
+
+static int probe_says_proc(void) {
+  struct feature rows[FEATURE_N];
+  int n = features__probe(rows, FEATURE_N);
+  return find(rows, n, "cap-bpf")->ok || find(rows, n, "sched_process_fork")->ok || !find(rows, n, "children")->name ||
+         features__tier(rows, n) != EBB_TIER_PROC;
+}
+
+static int auto_gives_proc_and_says_why(void) {
+  struct sensor *sensor;
+  char why[200];
+  if (sensor__open("auto", false, &sensor, why, sizeof(why)))
+    return 1;
+  int r = strcmp(sensor->ops->name, "proc") || !strstr(why, "CAP_BPF");
+  sensor->ops->close(sensor);
+  return r;
+}
+
+static int bpf_is_refused(void) {
+  struct sensor *sensor = NULL;
+  char why[200];
+  return sensor__open("bpf", false, &sensor, why, sizeof(why)) != -EPERM || sensor || !strstr(why, "CAP_BPF");
+}
+
+static void test_without_rights(void **state) {
+  (void)state;
+  assert_int_equal(without_rights(probe_says_proc), 0);
+  assert_int_equal(without_rights(auto_gives_proc_and_says_why), 0);
+  assert_int_equal(without_rights(bpf_is_refused), 0);
+}
+
+static void test_unknown_kinds_are_refused(void **state) {
+  (void)state;
+  struct sensor *sensor = NULL;
+  char why[200];
+  assert_int_equal(sensor__open("best", false, &sensor, why, sizeof(why)), -EINVAL);
+  assert_null(sensor);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_every_row_is_filled_in),    cmocka_unit_test(test_tier_is_that_of_the_sensor),
+      cmocka_unit_test(test_tiers_from_rows),           cmocka_unit_test(test_without_rights),
+      cmocka_unit_test(test_unknown_kinds_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
