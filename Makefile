@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# ebb: keeps pools of job workers from drowning their host. `make help` lists the targets.
+
+B       ?= build
+CLANG   ?= clang-16
+BPFTOOL ?= bpftool
+PYTHON  ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+Q    := $(if $(V),,@)
+say   = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+OPT      ?= -O2
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+INCLUDES := -Iinclude -Iuser/base -Iuser/core -Iuser/shm -Iuser/os -Iuser/kern -I$(B)/skel
+CFLAGS   ?= $(OPT) -g
+override CFLAGS += -std=gnu11 -Wall -Wextra $(WERROR) -D_GNU_SOURCE -DEBB_VERSION='"$(VERSION)"' $(INCLUDES) \
+                   -MMD -MP $(if $(SAN),$(SANFLAGS))
+override LDFLAGS += $(if $(SAN),$(SANFLAGS))
+BPFFLAGS := -g -O2 -target bpf -std=gnu11 -Wall -Wextra $(WERROR) -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -MMD -MP
+
+# One folder is one room; the rooms that hold no opinions and no loop make up the library of the three programs.
+common := $(wildcard user/base/*.c user/core/*.c user/shm/*.c user/os/*.c)
+kern   := $(wildcard user/kern/*.c)
+ebbd   := $(wildcard user/ebbd/*.c)
+watch  := $(wildcard user/watch/*.c)
+cli    := $(wildcard user/cli/*.c)
+bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
+units  := $(wildcard tests/unit/test_*.c)
+bpfts  := $(wildcard tests/bpf/test_*.c)
+helpers := $(wildcard tests/lib/*.c)
+bench  := $(wildcard tools/bench/*.c)
+
+obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
+san  = $(patsubst %.c,$(B)/san/%.o,$(1))
+skels := $(B)/skel/ebb.skel.h $(B)/skel/probe.skel.h
+
+LIBS_COMMON := -linih
+LIBS_KERN   := -lbpf -lelf -lz
+LIBS_LOOP   := -lsystemd
+LIBS_CLI    := -ljson-c -lncursesw -ltinfo
+
+programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
+
+.PHONY: all demo check check-unit check-bpf check-e2e build-tests lint format bench install clean help setup
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(programs) ## build ebbd, ebb-watch and ebb into build/
+
+demo: setup ## the main job on real input: the same jobs with the memory rules off, then on
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
+
+check: setup ## all tests: unit (sanitized), BPF, end to end
+	$(Q)$(MAKE) --no-print-directory all build-tests
+	$(Q)$(PYTHON) tests/run.py --build $(B)
+
+check-unit check-bpf check-e2e: check-%: all build-tests ## only these tests
+	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
+
+bench: setup ## costs and reaction times, as ratios within one run
+	$(Q)$(MAKE) --no-print-directory all build-bench
+	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
+
+setup: ## install the Debian packages that are missing (as root)
+	$(Q)sh tools/setup.sh
+
+lint: $(skels) ## formatting, layers, static analysis
+	$(Q)sh tools/lint.sh
+
+format: ## lay out the sources as .clang-format says
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
+
+install: all ## install below $(DESTDIR)$(PREFIX)
+	$(Q)DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BUILD='$(B)' sh tools/install.sh
+
+clean: ## remove what was built
+	$(Q)rm -rf $(B)
+
+help: ## this list
+	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+
+# Programs.
+$(B)/libcommon.a: $(call obj,$(common))
+$(B)/libcommon-san.a: $(call san,$(common))
+$(B)/libkern.a: $(call obj,$(kern))
+$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
+
+$(B)/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
+
+$(B)/ebb: $(call obj,$(cli)) $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_CLI)
+
+$(B)/obj/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/san/%.o: %.c
+	$(call say,CC-SAN,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -c -o $@ $<
+
+# Kernel side: one object of all programs, and the probe that says what this kernel can do.
+$(call obj,$(kern)) $(call san,$(bpfts)): | $(skels)
+
+$(B)/bpf/%.o: bpf/%.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
+
+$(B)/bpf/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf))
+	$(call say,BPFLINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(B)/skel/ebb.skel.h: $(B)/bpf/ebb.linked.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name ebb > $@.new && mv $@.new $@
+
+$(B)/skel/probe.skel.h: $(B)/bpf/probe.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name probe > $@.new && mv $@.new $@
+
+# Tests: unit and BPF tests always under ASan and UBSan.
+unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
+bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
+helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
+bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(bench))
+
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
+build-bench: $(bench_bins)
+
+$(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) -lcmocka
+
+$(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) -lcmocka
+
+$(call san,$(kern)): | $(skels)
+
+$(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
+$(B)/lib/%: $(B)/obj/tests/lib/%.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LDLIBS)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
