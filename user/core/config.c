@@ -164,6 +164,20 @@ static int begin_section(struct reading *reading, const char *name) {
   return fail(reading, reading->section_line, "[%s]: expected [ebb] or [pool:<name>]", quote(name).text);
 }
 
+struct names {
+  char text[300];
+};
+
+static struct names names_of(enum config_section section) {
+  struct names names;
+  struct text text = TEXT(names.text);
+  struct config_keys keys = config_keys__of(section);
+  for (unsigned i = 0; i < keys.n; i++)
+    text__addf(&text, " %s", keys.keys[i].name);
+  // cppcheck-suppress uninitvar ; filled in through text
+  return names;
+}
+
 static int refuse_key(struct reading *reading, const char *name) {
   bool in_pool = reading->section == CONFIG_SECTION_POOL;
   unsigned line = reading->feed.line;
@@ -175,7 +189,7 @@ static int refuse_key(struct reading *reading, const char *name) {
   const struct config_key *nearest = config_keys__nearest(reading->section, name);
   if (nearest)
     return fail(reading, line, "%s: unknown key, did you mean %s?", shown.text, nearest->name);
-  return fail(reading, line, "%s: unknown key", shown.text);
+  return fail(reading, line, "%s: unknown key, expected one of:%s", shown.text, names_of(reading->section).text);
 }
 
 static int begin_key(struct reading *reading, const char *name, const char *value) {
