@@ -361,6 +361,18 @@ def top_on_a_terminal():
         check(piped.returncode == DONE and "reports" in plain(piped.stdout, "top"), f"one picture in a pipe: {piped}")
 
 
+def idle_since_its_last_job():
+    """A job too short to be seen at work is seen to have ended."""
+    with Ebb({"thumbs": {}}) as ebb:
+        ebb.needs_bpf("a job of a moment falls between two sweeps")
+        ebb.ready()
+        ebb.done(ebb.order("thumbs", 0, ["work", 0]))
+        for _ in range(3):
+            wait_for(lambda: (ebb.slot("thumbs", 0)["since_s"] or 0) > 3, PATIENCE, "three seconds of nothing")
+            ebb.done(ebb.order("thumbs", 0, ["work", 0]))
+            wait_for(lambda: ebb.slot("thumbs", 0)["since_s"] < 3, PATIENCE, "idle since that job")
+
+
 def colour_on_a_terminal():
     with Ebb({"thumbs": {}}) as ebb:
         ebb.ready()
@@ -375,4 +387,5 @@ def colour_on_a_terminal():
 
 
 main(subcommands, run_directory_from_option_or_environment, not_permitted, not_running,
-     send_is_answered_by_an_ebbd_that_stops, send_never_hangs, top_on_a_terminal, colour_on_a_terminal)
+     send_is_answered_by_an_ebbd_that_stops, send_never_hangs, top_on_a_terminal, idle_since_its_last_job,
+     colour_on_a_terminal)

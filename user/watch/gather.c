@@ -227,14 +227,23 @@ static void arm(struct watch *watch, uint32_t index) {
   watch->sensor->ops->arm(watch->sensor, index, threshold);
 }
 
+/* Turns may come and go between two looks: the last one's begin or end counts, not that we saw a change. */
+static void note_turn(struct watch *watch, uint32_t index, const struct sensor_reading *reading, uint64_t now_ns) {
+  struct ebb_worker_facts *worker = &watch->workers[index];
+  uint64_t turned_ns = reading->busy ? reading->taken_ns : watch->follows[index].released_ns;
+  if (turned_ns > worker->since_ns)
+    worker->since_ns = turned_ns;
+  else if (worker->busy && !reading->busy)
+    worker->since_ns = now_ns; /* its end has not been reported */
+  worker->busy = reading->busy;
+}
+
 void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t now_ns) {
   struct ebb_worker_facts *worker = &watch->workers[index];
   struct sensor_reading reading;
   if (!watch->follows[index].generation || watch->sensor->ops->read(watch->sensor, index, exact, &reading))
     return;
-  if (worker->busy != reading.busy)
-    worker->since_ns = reading.busy && reading.taken_ns ? reading.taken_ns : now_ns;
-  worker->busy = reading.busy;
+  note_turn(watch, index, &reading, now_ns);
   worker->anon_bytes = reading.anon_bytes;
   worker->shmem_bytes = reading.shmem_bytes;
   worker->swap_bytes = reading.swap_bytes;

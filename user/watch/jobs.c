@@ -50,6 +50,7 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   char label[EBB_LABEL_BYTES] = "";
   uint64_t sequence = 0;
+  follow->released_ns = event->at_ns;
   bool labelled = read_label(follow, label, &sequence) == 0;
   if (was_job(follow, labelled, label, sequence, event->turn)) {
     worker->jobs++;

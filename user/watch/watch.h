@@ -45,6 +45,7 @@ struct follow {
   bool unseen;         /* asked just now, and the board does not show it yet */
   uint64_t held_bytes; /* its footprint before it began to go */
   uint64_t struck_ns;
+  uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
   uint64_t label_sequence; /* of the last label that was counted */
   uint64_t sampled_us;
 };
