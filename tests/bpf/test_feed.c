@@ -53,6 +53,7 @@ static void test_everything_is_attached(void **state) {
   assert_true(feed__of(sensor)->loader.growth);
   assert_false(feed__of(sensor)->loader.faults);
   assert_true(sensor->ops->tier(sensor) >= EBB_TIER_BASIC);
+  assert_int_equal(sensor->ops->level(sensor), 1);
   assert_true(sensor->ops->fd(sensor) >= 0);
   assert_int_equal(sensor->ops->drops(sensor), 0);
   struct sensor_event event;
@@ -178,6 +179,7 @@ static void test_without_growth_sweeps_find_the_crossing(void **state) {
   NEED_BPF();
   assert_false(feed__of(sensor)->loader.growth);
   assert_int_equal(sensor->ops->tier(sensor), EBB_TIER_BASIC);
+  assert_int_equal(sensor->ops->level(sensor), 0);
   assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
   uint64_t before = footprint();
   sensor->ops->arm(sensor, 3, before + 16 * MIB);

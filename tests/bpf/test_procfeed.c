@@ -50,6 +50,7 @@ static void test_what_it_is(void **state) {
   (void)state;
   assert_string_equal(sensor->ops->name, "proc");
   assert_int_equal(sensor->ops->tier(sensor), EBB_TIER_PROC);
+  assert_int_equal(sensor->ops->level(sensor), 0);
   assert_int_equal(sensor->ops->fd(sensor), -1);
   assert_int_equal(sensor->ops->drops(sensor), 0);
 }

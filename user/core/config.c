@@ -170,7 +170,8 @@ struct names {
 
 static struct names names_of(enum config_section section) {
   struct names names;
-  struct text text = TEXT(names.text);
+  struct text text;
+  text__init(&text, names.text, sizeof(names.text));
   struct config_keys keys = config_keys__of(section);
   for (unsigned i = 0; i < keys.n; i++)
     text__addf(&text, " %s", keys.keys[i].name);

@@ -96,6 +96,10 @@ static uint64_t feed__drops(struct sensor *sensor) {
   return feed__of(sensor)->loader.skel->bss->drops;
 }
 
+static uint32_t feed__level(struct sensor *sensor) {
+  return feed__of(sensor)->loader.growth;
+}
+
 static enum ebb_tier feed__tier(struct sensor *sensor) {
   return feed__of(sensor)->tier;
 }
@@ -124,6 +128,7 @@ static const struct sensor_ops feed_ops = {
     .fd = feed__fd,
     .drops = feed__drops,
     .tier = feed__tier,
+    .level = feed__level,
     .close = feed__close,
 };
 

@@ -280,6 +280,11 @@ static uint64_t procfeed__drops(struct sensor *sensor) {
   return of(sensor)->drops;
 }
 
+static uint32_t procfeed__level(struct sensor *sensor) {
+  (void)sensor;
+  return 0;
+}
+
 static enum ebb_tier procfeed__tier(struct sensor *sensor) {
   (void)sensor;
   return EBB_TIER_PROC;
@@ -308,6 +313,7 @@ int procfeed__open(struct sensor **ret) {
       .fd = procfeed__fd,
       .drops = procfeed__drops,
       .tier = procfeed__tier,
+      .level = procfeed__level,
       .close = procfeed__close,
   };
   struct procfeed *feed = calloc(1, sizeof(*feed));

@@ -69,6 +69,7 @@ struct sensor_ops {
   int (*fd)(struct sensor *sensor);
   uint64_t (*drops)(struct sensor *sensor);
   enum ebb_tier (*tier)(struct sensor *sensor);
+  uint32_t (*level)(struct sensor *sensor); /* 0: L0 is attached, or nothing; 1: L1 also */
   void (*close)(struct sensor *sensor);
 };
 
