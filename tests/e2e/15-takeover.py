@@ -4,15 +4,19 @@
 no job lost, no worker signalled in a job, and no slot filled twice?
 
 Actors: ebbd and ebb-watch, then another ebbd in the same run directory; pool reports, four Python workers that write
-down every signal: one in a job, one idle, one due in a job, and one that dies while nobody looks.
+down every signal: one in a job, one idle, one due in a job, and one that dies while nobody looks. Then workers of
+another user under an ebbd without CAP_DAC_OVERRIDE, a worker that overwrites its environment with a title, a stranger
+that names a lease of ours in its environment, and a board that is damaged.
 """
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import signal  # noqa: E402
+import subprocess  # noqa: E402
 
 from ebbtest import PATIENCE, Ebb, check, leftovers, main, running, seconds, wait_for  # noqa: E402
+from machine import Skip, write  # noqa: E402
 
 
 def no_slot_twice(ebb, size):
@@ -84,4 +88,103 @@ def told_twice_to_stop():
         check(not ebb.signals(slot=0), f"nobody touched it: {ebb.signals()}")
 
 
-main(killed, told_twice_to_stop)
+def restarted(ebb):
+    """Kill ebbd and start another one."""
+    ebb.process.kill()
+    ebb.process.wait()
+    ebb.start()
+
+
+def root_alone():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+
+
+def without_override():
+    """As under the unit file: root, but bound by the modes of files."""
+    root_alone()
+    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
+    with Ebb({"reports": {"user": "nobody"}}, {"control_group": "daemon"}, watch=False, through=bound) as ebb:
+        ebb.ready()
+        pid = ebb.journal(ev="ready")[0]["pid"]
+        lease = os.stat(os.path.join(ebb.run_dir, "lease/reports.0.1"))
+        check(lease.st_gid == os.getegid() and lease.st_mode & 0o7777 == 0o660, f"no one else's lease: {lease}")
+        restarted(ebb)
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        check(not ebb.audit(generation=2), "and is not doubled")
+
+
+TITLED = """use Fcntl ':flock';
+open(my $lease, '+<', $ENV{EBB_LEASE}) or die;
+flock($lease, LOCK_EX); flock($lease, LOCK_UN);
+$0 = 'a worker with a title that takes all the room of its environment ' . 'x' x 4000;
+sleep 1 while 1;
+"""
+
+
+def with_a_title():
+    with Ebb({"reports": {"command": "/usr/bin/perl lib/titled.pl"}}, watch=False, start=False) as ebb:
+        write(os.path.join(ebb.home, "lib/titled.pl"), TITLED)
+        ebb.pools["reports"]["directory"] = ebb.home
+        ebb.configure()
+        ebb.start()
+        pid = ebb.wait_audit(PATIENCE, ev="ready")["pid"]
+
+        def untold():
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return b"EBB_LEASE=" not in file.read()
+        wait_for(untold, PATIENCE, "its environment is overwritten")
+        restarted(ebb)
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        check(not ebb.audit(generation=2), "and is not doubled")
+        check(ebb.command("retire reports/0")["ev"] == "done", "it can still be retired")
+
+
+def named_by_a_stranger():
+    """Whoever can start a process can write our lease's name into its environment."""
+    root_alone()
+    with Ebb({"reports": {}}, watch=False) as ebb:
+        ebb.ready()
+        names = ("reports.99999.7", "reports.3.4294967295", "reports.0.9", "other.0.1")
+        strangers = [subprocess.Popen(["/bin/sleep", "100"], start_new_session=True, user="daemon",
+                                      env={"EBB_LEASE": os.path.join(ebb.run_dir, "lease", name)}) for name in names]
+        try:
+            restarted(ebb)
+            ebb.wait_audit(PATIENCE, ev="takeover", slot=0)
+            check(ebb.command("refill reports")["ev"] == "done", "refilled")
+            pools = ebb.status()["pools"]
+            check([pool["name"] for pool in pools] == ["reports"], f"no pool of theirs: {pools}")
+            check([worker["slot"] for worker in pools[0]["workers"]] == [0], f"no slot of theirs: {pools}")
+            check(ebb.command("retire reports/0")["ev"] == "done", "it is the worker that goes")
+            check(ebb.audit(ev="ready")[-1]["generation"] == 2, f"no generation of theirs: {ebb.audit(ev='ready')}")
+            check(all(stranger.poll() is None for stranger in strangers), "nobody touches the strangers")
+        finally:
+            for stranger in strangers:
+                stranger.kill()
+                stranger.wait()
+
+
+def numbers_without_gaps():
+    """The board is damaged, the pool is smaller, and one of the extra slots is empty: three again are 0, 1 and 2."""
+    with Ebb({"reports": {"size": 3}}, watch=False) as ebb:
+        ebb.ready()
+        pids = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
+        ebb.process.kill()
+        ebb.process.wait()
+        os.kill(pids[1], signal.SIGKILL)
+        wait_for(lambda: not running(pids[1]), PATIENCE, "one dies meanwhile")
+        write(os.path.join(ebb.run_dir, "board"), "damaged")
+        ebb.pools["reports"]["size"] = 1
+        ebb.configure()
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=2, pid=pids[2])
+        ebb.send("scale reports 3")
+        ebb.wait_audit(PATIENCE, ev="resume", slot=2)
+        ebb.wait_audit(PATIENCE, ev="ready", slot=1, generation=2)
+        for slot in (0, 2):  # so that they are known to use their leases
+            ebb.done(ebb.order("reports", slot, ["work", 0]))
+        check(sorted(worker["slot"] for worker in ebb.pool("reports")["workers"]) == [0, 1, 2], f"{ebb.status()}")
+        no_slot_twice(ebb, 3)
+
+
+main(killed, told_twice_to_stop, without_override, with_a_title, named_by_a_stranger, numbers_without_gaps)

@@ -161,17 +161,17 @@ class Ebb:
     """ebbd in a scratch directory, with `pools` ({name: {key: value}}) and `host` ({key: value}) as its configuration.
 
     user: who runs it (root alone can choose). watch=False: ebbd --no-watch. start=False: only the files are made.
-    within: a Cgroup that ebbd is started in. environ: more of it.
+    within: a Cgroup that ebbd is started in. through: words before its command line. environ: more of it.
     """
 
-    def __init__(self, pools, host=None, *, user=None, watch=True, start=True, within=None, environ=None):
+    def __init__(self, pools, host=None, *, user=None, watch=True, start=True, within=None, through=(), environ=None):
         self.home = tempfile.mkdtemp(prefix="ebbt-")
         os.chmod(self.home, 0o755)
         self.loans = Loans(self.home)
         self.run_dir = os.path.join(self.home, "run")
         self.config = os.path.join(self.home, "ebb.conf")
         self.spool = os.path.join(self.home, "spool")
-        self.user, self.watch, self.within = user, watch, within
+        self.user, self.watch, self.within, self.through = user, watch, within, through
         self.pools, self.host = pools, dict(host or {})
         self.environ = {**os.environ, **(environ or {})}
         self.process, self.log = None, os.path.join(self.home, "ebbd.log")
@@ -234,7 +234,7 @@ class Ebb:
         as_user = {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []} if self.user else {}
         join = ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', self.within.path] if self.within else []
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*join, *command, *options], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*join, *self.through, *command, *options], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=self.environ, cwd="/", **as_user)
         if serve:
             wait_for(lambda: self.serving(starts) or self.process.poll() is not None, PATIENCE, "ebbd serves")

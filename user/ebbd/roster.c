@@ -40,22 +40,21 @@ struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t
   return slot;
 }
 
-static uint32_t count_slots(struct keeper *keeper, const struct pool *pool) {
-  uint32_t n = 0;
-  for_each_slot(slot, keeper) n += !pool || slot->pool == pool;
-  return n;
-}
-
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
-  uint64_t present = count_slots(keeper, pool); /* closed ones included: they are numbered without gaps */
-  return size <= present || count_slots(keeper, NULL) + size - present <= EBB_SLOTS_MAX;
+  uint64_t all = 0, kept = 0; /* closed ones included */
+  for_each_slot(slot, keeper) {
+    all++;
+    kept += slot->pool == pool && slot->number < size;
+  }
+  return all - kept + size <= EBB_SLOTS_MAX;
 }
 
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
   if (!roster__has_room(keeper, pool, size))
     return false;
-  for (uint32_t number = count_slots(keeper, pool); number < size; number++)
-    if (!roster__add_slot(keeper, pool, number, now_ns))
+  /* What was taken over may have left gaps. */
+  for (uint32_t number = 0; number < size; number++)
+    if (!roster__slot(keeper, pool, number) && !roster__add_slot(keeper, pool, number, now_ns))
       return false;
   for_each_slot_of(slot, keeper, pool) {
     if (slot->number >= size)

@@ -95,7 +95,8 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   do { /* a name is never used twice: somebody of before may still have that file open, or its name in mind */
     slot->generation++;
     worker__lease_name(slot, name);
-    fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, keeper->gid);
+    /* Our own group, not that of the FIFO: the next ebbd opens it without overriding modes, and nobody else does. */
+    fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, getegid());
   } while (fd == -EEXIST);
   if (fd < 0) {
     fail(keeper, slot, "lease", -fd, now_ns);

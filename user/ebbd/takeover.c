@@ -2,9 +2,11 @@
 #include "takeover.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "board.h"
@@ -20,24 +22,34 @@
 /* What a worker of a pool without configuration is given. */
 #define REMOVED_NS (30 * NS_PER_SEC)
 
-/* The pid of a record may be anybody's by now: only start time and lease together prove that it is the worker. */
-static bool is_worker(const struct keeper *keeper, const struct slot *slot, const struct board_slot *record) {
-  char lease[PATH_MAX + LEASE_NAME_BYTES], expected[PATH_MAX + LEASE_NAME_BYTES + 8], name[LEASE_NAME_BYTES];
-  worker__lease_name(slot, name);
+static bool is_owners(pid_t pid, int lease_fd) {
+  struct stat lease;
+  uid_t uid;
+  return fstat(lease_fd, &lease) == 0 && procuid__read(pid, &uid) == 0 && uid == lease.st_uid;
+}
+
+/*
+ * The pid of a record may be anybody's by now: only start time and lease together prove that it is the worker. One that
+ * shows a title in place of its environment names no lease; of that one, session and user have to be the worker's.
+ */
+static bool is_worker(const struct keeper *keeper, const char *name, int lease_fd, const struct board_slot *record) {
+  char lease[PATH_MAX + LEASE_NAME_BYTES], expected[PATH_MAX + LEASE_NAME_BYTES + 8];
+  struct procstat status;
+  if (procstat__read(record->pid, &status) || status.start_time != record->start_time)
+    return false;
   (void)snprintf(expected, sizeof(expected), "%s/lease/%s", keeper->run_path, name);
-  return procstat__same(record->pid, record->start_time) &&
-         procenv__read(record->pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0 && !strcmp(lease, expected);
+  if (procenv__read(record->pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0)
+    return !strcmp(lease, expected);
+  return status.state != 'Z' && status.session == record->pid && is_owners(record->pid, lease_fd);
 }
 
 /* Opened first, then checked: what the descriptor names cannot become another process. */
 static bool take_process(struct keeper *keeper, struct slot *slot, const struct board_slot *record) {
-  _cleanup_fd_ int pidfd = pidfd__open(record->pid);
-  if (pidfd < 0 || !is_worker(keeper, slot, record))
-    return false;
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
-  _cleanup_fd_ int lease_fd = lease__open(keeper->lease_dirfd, name);
-  if (lease_fd < 0 || lease__key(lease_fd, &slot->lease_key))
+  _cleanup_fd_ int pidfd = pidfd__open(record->pid), lease_fd = lease__open(keeper->lease_dirfd, name);
+  if (pidfd < 0 || lease_fd < 0 || !is_worker(keeper, name, lease_fd, record) ||
+      lease__key(lease_fd, &slot->lease_key))
     return false;
   slot->pid = record->pid;
   slot->pidfd = pidfd;
@@ -52,12 +64,12 @@ static bool take_process(struct keeper *keeper, struct slot *slot, const struct 
   return true;
 }
 
-/* A fence died with the ebbd that held it, and a retirement is asked for anew by whoever wants it. One that holds its lease
- * uses it. One that never came to
- * its lease finds it locked again, so that it cannot start a job unseen. */
+/* A fence died with the ebbd that held it, and a retirement is asked for anew by whoever wants it. One that holds its
+ * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
 static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
-  slot->holds = !record->leased && lease__try_lock(slot->lease_fd) == 0;
-  slot->leased = slot->was_serving = !slot->holds;
+  int error = record->leased ? 0 : lease__try_lock(slot->lease_fd);
+  slot->holds = !record->leased && !error;
+  slot->leased = slot->was_serving = record->leased || error == -EWOULDBLOCK; /* others say nothing about its use */
   slot->start_time = record->start_time;
   slot->fresh_bytes = record->fresh_bytes;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
@@ -149,7 +161,10 @@ static struct board_slot *place_of(struct board_view *view, const struct board_s
   return view->n_slots < EBB_SLOTS_MAX ? &view->slots[view->n_slots++] : NULL;
 }
 
-/* A worker's leader leads its session: the others of its lease are its descendants. */
+/*
+ * A worker's leader leads its session: the others of its lease are its descendants. Anybody can write the name of a lease
+ * into an environment, so there has to be such a lease, and of that user.
+ */
 static void search_process(const struct keeper *keeper, pid_t pid, struct board_view *view) {
   char lease[PATH_MAX + LEASE_NAME_BYTES], directory[PATH_MAX + 8], pool[EBB_NAME_BYTES];
   struct procstat status;
@@ -159,6 +174,9 @@ static void search_process(const struct keeper *keeper, pid_t pid, struct board_
     return;
   struct board_slot found = {.pid = pid, .start_time = status.start_time, .fresh_bytes = EBB_UNKNOWN};
   if (!parse_name(lease + n, pool, &found))
+    return;
+  _cleanup_fd_ int lease_fd = lease__open(keeper->lease_dirfd, lease + n);
+  if (lease_fd < 0 || !is_owners(pid, lease_fd))
     return;
   found.pool = pool_index(view, pool);
   struct board_slot *record = place_of(view, &found);
