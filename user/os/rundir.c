@@ -81,7 +81,8 @@ static int write_holder(int fd) {
 }
 
 int rundir__lock(int dirfd, pid_t *ret_holder) {
-  _cleanup_fd_ int fd = openat(dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+  /* Not readable for others: flock takes no more than that. */
+  _cleanup_fd_ int fd = openat(dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   int err;
 
   if (fd < 0)
