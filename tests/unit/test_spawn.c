@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "procstat.h"
+
 #define TELL_DEATH_SIGNAL "--tell-death-signal"
 
 static int open_files(void) {
@@ -321,6 +323,49 @@ static void dies_with_its_parent_when_asked(void **state) {
   (void)close(poll_for.fd);
 }
 
+/* Stop the first child of that process that runs as somebody else. */
+static void stop_child_of(pid_t parent) {
+  for (;;) {
+    char path[64];
+    uid_t uid;
+    pid_t pid;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+    FILE *children = fopen(path, "re");
+    while (children && fscanf(children, "%d", &pid) == 1)
+      if (procuid__read(pid, &uid) == 0 && uid == NOBODY && kill(pid, SIGSTOP) == 0)
+        _exit(0);
+    if (children)
+      (void)fclose(children);
+  }
+}
+
+/* Between the change of user and exec, the child is at the mercy of that user's other processes, and we wait for it. */
+static void a_child_that_is_stopped_before_exec_holds_nobody_up(void **state) {
+  enum { N = 1000000 };
+  static char path[sizeof("PATH=") + 3 * N];
+  const char *envp[] = {path, NULL};
+  struct spawn spawn = plain(ARGV("no-such-program"));
+  struct identity identity = somebody();
+  pid_t self = getpid(), stopper;
+
+  (void)state;
+  if (geteuid()) {
+    print_message("skipped: not root\n");
+    skip();
+  }
+  /* Long enough to look through that the child can be caught. */
+  (void)strcpy(path, "PATH=");
+  for (int i = 0; i < N; i++)
+    memcpy(path + 5 + 3 * i, "/x:", 3);
+  spawn.envp = envp;
+  spawn.identity = &identity;
+  stopper = fork_child();
+  if (!stopper)
+    stop_child_of(self);
+  assert_int_equal(run(&spawn), 1000 + SIGKILL);
+  assert_int_equal(reap_child(stopper), 0);
+}
+
 /* We ourselves are the program: main() answers. */
 static void and_only_when_asked(void **state) {
   struct spawn spawn = plain(ARGV("/proc/self/exe", TELL_DEATH_SIGNAL));
@@ -353,6 +398,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(group_and_session_are_its_own_when_asked),
       cmocka_unit_test(oom_score_is_the_childs_alone),
       cmocka_unit_test(limit_of_open_files_is_given_back),
+      cmocka_unit_test(a_child_that_is_stopped_before_exec_holds_nobody_up),
       cmocka_unit_test(dies_with_its_parent_when_asked),
       cmocka_unit_test(and_only_when_asked),
   };

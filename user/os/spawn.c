@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -108,6 +109,16 @@ CHILD static void adjust_oom_score(const char *value) {
     (void)syscall(SYS_write, fd, value, strlen(value));
 }
 
+/* From here to exec, which takes the timer away, processes of the user to be may stop us, and the parent waits for us. */
+CHILD static void limit_time(void) {
+  struct sigevent end = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+  const struct itimerspec when = {.it_value.tv_sec = SPAWN_TIMEOUT_S};
+  int timer; /* as the kernel numbers them */
+
+  if (!syscall(SYS_timer_create, CLOCK_MONOTONIC, &end, &timer))
+    (void)syscall(SYS_timer_settime, timer, 0, &when, NULL);
+}
+
 CHILD static bool become(struct launch *launch, const struct identity *identity) {
   if (failed(launch, "setgroups", syscall(SYS_setgroups, identity->n_groups, identity->groups)) ||
       failed(launch, "setgid", syscall(SYS_setresgid, identity->gid, identity->gid, identity->gid)) ||
@@ -179,6 +190,7 @@ CHILD static void launch__child(struct launch *launch) {
     adjust_oom_score(launch->oom_score_adj);
   if (spawn->open_files)
     limit_files(spawn->open_files);
+  limit_time();
   if (launch->identity && !become(launch, launch->identity))
     return;
   if (spawn->die_with_parent)

@@ -11,6 +11,9 @@
 #include <sys/types.h>
 
 #define SPAWN_GROUPS_MAX 64
+/* A child that has not come to exec by then (stopped, or on a file system that does not answer) is killed: the caller
+ * cannot wait for ever, and its watchdog is patient for 30 s. */
+#define SPAWN_TIMEOUT_S 5
 
 /* Who the process runs as. */
 struct identity {
@@ -43,8 +46,9 @@ struct spawn_error {
   int error;        /* errno, positive */
 };
 
-/* 0 with pid and pidfd, or negative errno with *error, and nothing left behind. For single-threaded callers. Signal
- * mask and handlers of the child are the defaults; standard input is /dev/null. */
+/* 0 with pid and pidfd (also of a child that was killed before exec), or negative errno with *error, and nothing left
+ * behind. For single-threaded callers. Signal mask and handlers of the child are the defaults; standard input is
+ * /dev/null. */
 int spawn__run(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct spawn_error *error);
 
 #endif
