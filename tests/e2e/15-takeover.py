@@ -78,6 +78,8 @@ def told_twice_to_stop():
         check(ebb.process.poll() is None and running(start["pid"]), "the first waits for the busy one")
         ebb.stop_and_leave()
         check(leftovers(ebb.run_dir) == [start["pid"]], "the second leaves it")
+        with open(os.path.join(ebb.run_dir, "lease/reports.0.1"), "rb") as file:
+            check(file.read(1) == b"R", "to work on, though nobody would fill its slot now")
         ebb.start()
         ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=start["pid"])
         check(ebb.done(long)["pid"] == start["pid"], "its job is finished")

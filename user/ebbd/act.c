@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ebb/lease.h"
 #include "log.h"
 #include "pending.h"
 #include "reload.h"
@@ -246,6 +247,8 @@ static const char *do_stop(const struct call *call) {
 void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
   if (keeper->stop != STOP_NO) {
     keeper->stop = STOP_DONE;
+    /* Who is left to the next ebbd works on until then. */
+    for_each_slot(slot, keeper) if (slot->state == EBB_SLOT_DUE)(void) lease__order(slot->lease_fd, EBB_ORDER_RUN);
     return;
   }
   keeper->stop = STOP_WAITING;

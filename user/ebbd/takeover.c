@@ -48,8 +48,7 @@ static bool take_process(struct keeper *keeper, struct slot *slot, const struct 
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
   _cleanup_fd_ int pidfd = pidfd__open(record->pid), lease_fd = lease__open(keeper->lease_dirfd, name);
-  if (pidfd < 0 || lease_fd < 0 || !is_worker(keeper, name, lease_fd, record) ||
-      lease__key(lease_fd, &slot->lease_key))
+  if (pidfd < 0 || lease_fd < 0 || !is_worker(keeper, name, lease_fd, record) || lease__key(lease_fd, &slot->lease_key))
     return false;
   slot->pid = record->pid;
   slot->pidfd = pidfd;
