@@ -12,10 +12,15 @@ __u32 sweep_number = 0; /* raised by the watch before each sweep */
 __u32 sweep_all = 0;    /* 1: also one record for each process that is not ours; the watch looks for descendants */
 __u32 sweep_layout = EBB_RSS_UNKNOWN; /* answer: enum ebb_rss_layout */
 
-/* The watch, or an exec that found no room, left this process without its address space. */
+/*
+ * The watch, or an exec that found no room, left this process without its address space; or it is in the middle of an
+ * exec, which is told only after the change. Then the old one has to leave here: the exec finds nothing changed.
+ */
 static __always_inline struct mm *proc__adopt(struct task_struct *task, const struct ebb_owner *owner, __u32 tgid) {
   struct mm_struct *mm = task->mm;
-  struct ebb_proc proc = {.owner = *owner, .mm = (__u64)mm};
+  struct ebb_proc proc = {.owner = *owner, .mm = (__u64)mm}, *before = bpf_map_lookup_elem(&procs, &tgid);
+  if (before && before->mm != proc.mm)
+    mm__leave(before->mm, tgid);
   if (bpf_map_update_elem(&procs, &tgid, &proc, BPF_EXIST))
     return 0;
   struct mm *entry = mm__enter(mm, owner, tgid);

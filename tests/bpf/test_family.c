@@ -147,6 +147,32 @@ static void test_shared_address_space_counts_once(void **state) {
   assert_int_equal(processes(), 1);
 }
 
+/* The address space changes a moment before the exec is told; a sweep may come in between. */
+static void test_an_exec_that_the_sweep_sees_first(void **state) {
+  (void)state;
+  NEED_BPF();
+  assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
+  assert_int_equal(processes(), 1);
+  int mms = bpf_map__fd(skel()->maps.mms), procs = bpf_map__fd(skel()->maps.procs);
+  uint64_t now, before = 0x1000;
+  uint32_t tgid = (uint32_t)puppet.pid;
+  char entry[256];
+  struct ebb_proc proc;
+  assert_true(bpf_map__value_size(skel()->maps.mms) <= sizeof(entry));
+  assert_int_equal(bpf_map_get_next_key(mms, NULL, &now), 0);
+  assert_int_equal(bpf_map_lookup_elem(mms, &now, entry), 0);
+  assert_int_equal(bpf_map_lookup_elem(procs, &tgid, &proc), 0);
+  assert_true(proc.mm == now);
+  proc.mm = before;
+  assert_int_equal(bpf_map_update_elem(mms, &before, entry, BPF_ANY), 0);
+  assert_int_equal(bpf_map_delete_elem(mms, &now), 0);
+  assert_int_equal(bpf_map_update_elem(procs, &tgid, &proc, BPF_ANY), 0);
+
+  assert_int_equal(sensor->ops->sweep(sensor), 0);
+  assert_int_equal(bpf_map_lookup_elem(mms, &now, entry), 0);
+  assert_int_equal(entries(skel()->maps.mms), 1); /* or the next owner of that address is counted with this worker */
+}
+
 static void test_threads_are_one_process(void **state) {
   (void)state;
   NEED_BPF();
@@ -254,6 +280,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_double_fork_stays_ours, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_vfork_counts_memory_once, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_shared_address_space_counts_once, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_an_exec_that_the_sweep_sees_first, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_threads_are_one_process, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_what_died_while_being_adopted_is_struck_out, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_exec_of_a_thread_swaps_the_memory, set_up, tear_down),

@@ -91,13 +91,13 @@ static void test_short_turns_do_not_wake(void **state) {
   assert_int_equal(next_event(sensor).turn, 1);
   assert_false(is_woken(sensor));
   uint64_t woken = 0;
+  struct sensor_event events[64];
   for (int i = 0; i < 20; i++) {
     assert_int_equal(puppet__do(&puppet, PUPPET_TURNS, 1), 0);
     woken += is_woken(sensor); /* a turn may be stretched by the machine */
+    assert_int_equal(sensor->ops->events(sensor, events, 64), 1);
   }
   assert_in_range(woken, 0, 10);
-  struct sensor_event events[64];
-  assert_int_equal(sensor->ops->events(sensor, events, 64), 20);
   sensor->ops->eager(sensor, 3, true);
   assert_int_equal(puppet__do(&puppet, PUPPET_TURNS, 1), 0);
   assert_true(is_woken(sensor));
