@@ -262,7 +262,8 @@ static bool swap_on(const char *path, size_t bytes) {
 static void test_what_is_swapped_out_still_counts(void **state) {
   (void)state;
   NEED_BPF();
-  const char *path = "/var/tmp/ebb-test-swap";
+  static char path[64];
+  (void)snprintf(path, sizeof(path), "/var/tmp/ebb-test-swap.%d", getpid());
   if (!swap_on(path, 128 * MIB)) {
     print_message("skipped: no swap can be made here: %s\n", strerror(errno));
     (void)unlink(path);
