@@ -366,8 +366,8 @@ def top_on_a_terminal():
 def idle_since_its_last_job():
     """A job too short to be seen at work is seen to have ended."""
     with Ebb({"thumbs": {}}) as ebb:
-        ebb.needs_bpf("a job of a moment falls between two sweeps")
         ebb.ready()
+        ebb.needs_bpf("a job of a moment falls between two sweeps")
         ebb.done(ebb.order("thumbs", 0, ["work", 0]))
         for _ in range(3):
             wait_for(lambda: (ebb.slot("thumbs", 0)["since_s"] or 0) > 3, PATIENCE, "three seconds of nothing")

@@ -295,7 +295,7 @@ class Ebb:
 
     def needs_bpf(self, why):
         """Skip where job ends are only seen by sweeps."""
-        if self.status()["watch"]["tier"] == "proc":
+        if wait_for(lambda: self.status()["watch"]["tier"], PATIENCE, "the watch tells its tier") == "proc":
             raise Skip(f"no BPF: {why}")
 
     def holds(self, pool, slot, mib, deadline=PATIENCE):
