@@ -74,6 +74,8 @@ def with_figures(ebb):
     for order in orders:
         ebb.done(order)
     ebb.done(ebb.order("thumbs", 0, ["work", 0.1]))
+    # A sweep sees the end of a job later than the job's own journal does.
+    wait_for(lambda: ebb.pool("reports")["jobs"] == 2, PATIENCE, "both jobs are counted")
     check(ebb.command("retire reports/1")["ev"] == "done", "one is replaced")
     ebb.wait_audit(PATIENCE, ev="ready", pool="reports", slot=1, generation=2)
 

@@ -246,11 +246,15 @@ class Worker:
             self.lease.ready()
         self.journal.write("ready")
         loop = self.lock_then_fetch if self.options.pattern == "lock-fetch" else self.fetch_then_lock
-        others = [threading.Thread(target=loop, args=(ebb_worker.Lease(shared=True),))
+        others = [threading.Thread(target=loop, args=(ebb_worker.Lease(shared=True),), daemon=True)
                   for _ in range(self.options.threads - 1)]
         for thread in others:
             thread.start()
-        loop(self.lease)
+        try:
+            loop(self.lease)
+        finally:  # jobs of other threads are finished; what waits at the lease is not waited for
+            while self.working:
+                time.sleep(0.01)
 
 
 def options():
