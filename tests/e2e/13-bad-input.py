@@ -183,7 +183,7 @@ def without_bpf():
 
 
 def as_an_ordinary_user():
-    with Ebb({"good": {"footprint_limit": "64M"}}, user="nobody") as ebb:
+    with Ebb({"good": {"footprint_limit": "64M"}}, user="nobody", environ={"EBB_SENSOR": "auto"}) as ebb:
         main_job(ebb, "proc")
         check({entry["uid"] for entry in ebb.journal(ev="up")} == {65534}, "so are its workers")
         log = read(ebb.log)
