@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Growth as it happens: thresholds within microseconds, and a live count of page faults. */
+/* Growth as it happens: thresholds within microseconds. */
 #include "vmlinux.h"
 
 #include "footprint.bpf.h"
@@ -30,14 +30,5 @@ int BPF_PROG(memory_rss, struct mm_struct *mm, int member) {
   struct mm_pages pages;
   if (entry)
     mm__update(mm, entry, &pages);
-  return 0;
-}
-
-SEC("tp_btf/page_fault_user")
-int BPF_PROG(memory_fault) {
-  struct ebb_proc *proc = proc__find(bpf_get_current_pid_tgid() >> 32);
-  struct ebb_kworker *worker = proc ? owner__worker(&proc->owner) : 0;
-  if (worker)
-    add(worker->faults, 1);
   return 0;
 }

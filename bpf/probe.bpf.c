@@ -46,11 +46,6 @@ int BPF_PROG(probe_rss, struct mm_struct *mm, int member) {
   return rss__load(mm, RSS_ANON) > 0 ? 0 : 0;
 }
 
-SEC("tp_btf/page_fault_user")
-int BPF_PROG(probe_fault) {
-  return 0;
-}
-
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(probe_ring, struct task_struct *task) {
   void *record = bpf_ringbuf_reserve(&ring, 8, 0);

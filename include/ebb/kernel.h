@@ -65,7 +65,7 @@ struct ebb_kworker {
   __u64 pages_peak;  /* most pages since then */
   __u64 high_taken;  /* the kernel's own high-water mark of the process that took it, then */
   __u64 pages_first; /* pages when it was first taken: a fresh worker's; ~0: that was not seen */
-  __u64 faults;      /* live count of user-space page faults; 0 unless that program is attached */
+  __u64 reserved_too;
   __u32 changes;     /* raised by each process that comes or goes */
   __u32 reserved;
 };

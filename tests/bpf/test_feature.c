@@ -53,7 +53,7 @@ static void test_tiers_from_rows(void **state) {
   rows[FEATURE_RSS].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_BASIC);
   rows[FEATURE_RSS].ok = true;
-  rows[FEATURE_FAULT].ok = rows[FEATURE_PSI].ok = rows[FEATURE_SWAP].ok = false;
+  rows[FEATURE_PSI].ok = rows[FEATURE_SWAP].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_FULL);
   rows[FEATURE_FLOCK].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_PROC);

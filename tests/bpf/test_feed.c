@@ -2,6 +2,10 @@
 /* Does the feed hold up where things are missing: rights, rss_stat, room in the ring's reader, the worker itself? */
 #include "puppet.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "ebb.skel.h"
 #include "feed.h"
 
 static struct sensor *sensor;
@@ -12,6 +16,16 @@ static int set_up(void **state) {
   sensor = open_bpf();
   if (sensor)
     puppet__start(&puppet);
+  return 0;
+}
+
+/* A program stays attached while anybody has its link open: the puppet must not inherit it. */
+static int set_up_puppet_first(void **state) {
+  (void)state;
+  puppet__start(&puppet);
+  sensor = open_bpf();
+  if (!sensor)
+    puppet__stop(&puppet);
   return 0;
 }
 
@@ -51,7 +65,6 @@ static void test_everything_is_attached(void **state) {
   NEED_BPF();
   assert_string_equal(sensor->ops->name, "bpf");
   assert_true(feed__of(sensor)->loader.growth);
-  assert_false(feed__of(sensor)->loader.faults);
   assert_true(sensor->ops->tier(sensor) >= EBB_TIER_BASIC);
   assert_int_equal(sensor->ops->level(sensor), 1);
   assert_true(sensor->ops->fd(sensor) >= 0);
@@ -59,6 +72,64 @@ static void test_everything_is_attached(void **state) {
   struct sensor_event event;
   assert_int_equal(sensor->ops->events(sensor, &event, 1), 0);
   assert_int_equal(sensor->ops->sweep(sensor), 0);
+}
+
+/* How often the kernel has run a program; counted while somebody keeps the statistics on. */
+static uint64_t runs_of(const struct bpf_program *program) {
+  struct bpf_prog_info info = {0};
+  __u32 n = sizeof(info);
+  assert_int_equal(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &n), 0);
+  return info.run_cnt;
+}
+
+static uint64_t runs_while_it_grows(void) {
+  const struct bpf_program *rss = feed__of(sensor)->loader.skel->progs.memory_rss;
+  uint64_t before = runs_of(rss);
+  assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 8 * MIB), 0);
+  return runs_of(rss) - before;
+}
+
+/* At level 0 nothing of ours runs when a page fault happens; above it does; and back again, and again. */
+static void test_levels(void **state) {
+  (void)state;
+  NEED_BPF();
+  int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
+  if (statistics < 0 || !feed__of(sensor)->loader.has_growth) {
+    print_message("skipped: no statistics of programs, or no rss_stat\n");
+    skip();
+  }
+  for (int round = 0; round < 2; round++) {
+    sensor->ops->set_level(sensor, 0);
+    assert_int_equal(sensor->ops->level(sensor), 0);
+    assert_int_equal(runs_while_it_grows(), 0);
+    sensor->ops->set_level(sensor, 1);
+    assert_int_equal(sensor->ops->level(sensor), 1);
+    assert_true(runs_while_it_grows() > 0);
+  }
+  (void)close(statistics);
+}
+
+/* What crosses its threshold unseen, at level 0, is found by the next sweep; and after it has come back, level 1 sees. */
+static void test_a_crossing_at_each_level(void **state) {
+  struct sensor_event event;
+  (void)state;
+  NEED_BPF();
+  sensor->ops->set_level(sensor, 0);
+  assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
+  assert_int_equal(sensor->ops->sweep(sensor), 0);
+  sensor->ops->arm(sensor, 3, footprint() + 16 * MIB);
+  assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 32 * MIB), 0);
+  assert_int_equal(sensor->ops->events(sensor, &event, 1), 0);
+  assert_int_equal(sensor->ops->sweep(sensor), 0);
+  assert_int_equal(sensor->ops->events(sensor, &event, 1), 1);
+  assert_int_equal(event.kind, SENSOR_CROSSED);
+  sensor->ops->set_level(sensor, 1);
+  if (!sensor->ops->level(sensor))
+    skip();
+  sensor->ops->arm(sensor, 3, footprint() + 16 * MIB);
+  assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 32 * MIB), 0);
+  assert_int_equal(sensor->ops->events(sensor, &event, 1), 1);
+  assert_int_equal(event.kind, SENSOR_CROSSED);
 }
 
 static void test_bad_targets_are_refused(void **state) {
@@ -224,6 +295,8 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       T(test_everything_is_attached),
+      cmocka_unit_test_setup_teardown(test_levels, set_up_puppet_first, tear_down),
+      cmocka_unit_test_setup_teardown(test_a_crossing_at_each_level, set_up_puppet_first, tear_down),
       T(test_bad_targets_are_refused),
       T(test_workers_are_kept_apart),
       T(test_events_come_in_pieces),

@@ -307,29 +307,6 @@ static void test_a_wrong_sum_heals(void **state) {
   assert_int_equal(kernel_bytes(), right);
 }
 
-static void test_live_faults(void **state) {
-  (void)state;
-  NEED_BPF();
-  sensor->ops->close(sensor);
-  sensor = NULL;
-  char why[200];
-  struct loader_options options = {.faults = true};
-  assert_int_equal(feed__open(&options, &sensor, why, sizeof(why)), 0);
-  if (!feed__of(sensor)->loader.faults) {
-    print_message("skipped: no page_fault_user here\n");
-    skip();
-  }
-  assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
-  assert_int_equal(sensor->ops->sweep(sensor), 0);
-  uint64_t live = feed__of(sensor)->loader.workers[3].faults, swept = reading(false).minor_faults;
-  assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 16 * MIB), 0);
-  assert_int_equal(sensor->ops->sweep(sensor), 0);
-  live = feed__of(sensor)->loader.workers[3].faults - live;
-  swept = reading(false).minor_faults - swept;
-  assert_in_range(swept, 4096, 5000); /* the sanitizer's shadow of the region is touched too */
-  assert_in_range(live, swept - 64, swept + 64);
-}
-
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -347,7 +324,6 @@ int main(void) {
       T(test_what_is_swapped_out_still_counts),
       T(test_sums_stay_right_under_racing_forks),
       T(test_a_wrong_sum_heals),
-      T(test_live_faults),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

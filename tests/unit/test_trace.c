@@ -402,6 +402,25 @@ static void while_it_changes(void **state) {
   (void)munmap((void *)stop, sizeof(*stop));
 }
 
+/* Somebody looks on for as long as any of the lookers is there. */
+static void looked_on_live(void **state) {
+  struct place *place = *state;
+  int asks = trace__open_live(place->dirfd);
+  assert_true(asks >= 0);
+  assert_false(trace__is_live(asks));
+  int first = trace__hold_live(place->dirfd), second = trace__hold_live(place->dirfd);
+  assert_true(first >= 0 && second >= 0);
+  assert_true(trace__is_live(asks));
+  assert_int_equal(close(first), 0);
+  assert_true(trace__is_live(asks));
+  assert_int_equal(close(second), 0);
+  assert_false(trace__is_live(asks));
+  assert_false(trace__is_live(-1));
+  assert_int_equal(close(asks), 0);
+  assert_int_equal(unlinkat(place->dirfd, TRACE_NAME, 0), 0);
+  assert_int_equal(trace__hold_live(place->dirfd), -ENOENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -426,6 +445,7 @@ int main(void) {
       TEST(odd_records),
       TEST(no_room),
       TEST(while_it_changes),
+      TEST(looked_on_live),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

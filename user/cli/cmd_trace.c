@@ -94,7 +94,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option option_table[] = {
     {"csv", 'c', NULL, 0, "Print one row a sample, with a title row", 0},
-    {"live", 'l', NULL, 0, "Go on, once a second", 0},
+    {"live", 'l', NULL, 0, "Go on, once a second, and have the watch look closely meanwhile", 0},
     {"ring", 'R', "RING", 0,
      "seconds (5 minutes), tens (1 hour), minutes (12 hours), or auto (the default): the finest that goes back as far "
      "as there is anything",
@@ -265,8 +265,12 @@ static void show(const struct options *options, const struct look *look, uint64_
 
 /* Until the user interrupts, or whoever reads the rows has gone. */
 static int follow(const struct options *options, struct look *look, uint64_t after_us) {
-  _cleanup_fd_ int dirfd = cli__open_run_dir(options->cli);
+  _cleanup_fd_ int dirfd = cli__open_run_dir(options->cli), held = -1;
   while (dirfd >= 0 && !fflush(stdout) && !ferror(stdout)) {
+    int before = held;
+    held = trace__hold_live(dirfd); /* each time: another watch may have begun another trace */
+    if (before >= 0)
+      (void)close(before);
     struct snapshot snapshot;
     const char *file;
     (void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL);

@@ -101,7 +101,6 @@ static void probe_programs(struct feature *rows) {
   } tries[] = {
       {FEATURE_FORK, "probe_fork"},   {FEATURE_EXEC, "probe_exec"}, {FEATURE_EXIT, "probe_exit"},
       {FEATURE_FLOCK, "probe_flock"}, {FEATURE_RING, "probe_ring"}, {FEATURE_RSS, "probe_rss"},
-      {FEATURE_FAULT, "probe_fault"},
   };
   libbpf_print_fn_t before = libbpf_set_print(quiet);
   for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)

@@ -29,7 +29,6 @@
   X(RSS, "rss_stat", "growth as it happens", "kernel 5.8 or newer")                                                    \
   X(RSS_EACH, "rss_stat-each", "rss_stat on every change", "kernel 6.2 or newer")                                      \
   X(TASK_STORAGE, "task-storage", "per-task state for stall times", "kernel 5.13 or newer")                            \
-  X(FAULT, "page_fault_user", "a live count of page faults", "x86 or riscv")                                           \
   X(PSI, "psi", "memory pressure of the host", "boot with psi=1")                                                      \
   X(CHILDREN, "children", "finding strays without a scan", "a kernel with CONFIG_PROC_CHILDREN")                       \
   X(PIDFD_GROUP, "pidfd-group", "signals to a process group by pidfd", "kernel 6.9 or newer")                          \

@@ -97,7 +97,11 @@ static uint64_t feed__drops(struct sensor *sensor) {
 }
 
 static uint32_t feed__level(struct sensor *sensor) {
-  return feed__of(sensor)->loader.growth;
+  return loader__level(&feed__of(sensor)->loader);
+}
+
+static void feed__set_level(struct sensor *sensor, uint32_t level) {
+  loader__set_level(&feed__of(sensor)->loader, level);
 }
 
 static enum ebb_tier feed__tier(struct sensor *sensor) {
@@ -128,6 +132,7 @@ static const struct sensor_ops feed_ops = {
     .fd = feed__fd,
     .drops = feed__drops,
     .tier = feed__tier,
+    .set_level = feed__set_level,
     .level = feed__level,
     .close = feed__close,
 };
@@ -141,7 +146,7 @@ static uint64_t slop_pages(void) {
 }
 
 static enum ebb_tier tier_of(const struct loader *loader) {
-  if (!loader->growth)
+  if (!loader->has_growth)
     return EBB_TIER_BASIC;
   if (loader->skel->bss->sweep_layout == EBB_RSS_PERCPU)
     return EBB_TIER_FULL;

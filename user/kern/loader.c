@@ -60,12 +60,11 @@ static int look_around(char *why, size_t why_bytes) {
   return 0;
 }
 
-static int load(struct loader *loader, bool growth, bool faults) {
+static int load(struct loader *loader, bool growth) {
   loader->skel = ebb__open();
   if (!loader->skel)
     return -errno;
   (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
-  (void)bpf_program__set_autoload(loader->skel->progs.memory_fault, faults);
   int r = ebb__load(loader->skel);
   if (r) {
     ebb__destroy(loader->skel);
@@ -77,14 +76,10 @@ static int load(struct loader *loader, bool growth, bool faults) {
 /* One refused program makes libbpf drop the whole object, so what we can do without is left out step by step. */
 static int load_most(struct loader *loader, const struct loader_options *options) {
   int r = -ENOENT;
-  if (options->faults && !options->no_growth)
-    r = load(loader, true, true);
-  if (r && r != -EPERM && !options->no_growth)
-    r = load(loader, true, false);
-  if (r && r != -EPERM && options->faults)
-    r = load(loader, false, true);
+  if (!options->no_growth)
+    r = load(loader, true);
   if (r && r != -EPERM)
-    r = load(loader, false, false);
+    r = load(loader, false);
   return r;
 }
 
@@ -116,12 +111,23 @@ static int attach_needed(struct loader *loader, const char **ret_what) {
   return 0;
 }
 
-static void attach_optional(struct loader *loader) {
+static void set_growth(struct loader *loader, bool on) {
   struct ebb *skel = loader->skel;
-  if (bpf_program__fd(skel->progs.memory_rss) >= 0)
+  if (on && !loader->growth) {
     loader->growth = !attach(skel->progs.memory_rss, &skel->links.memory_rss);
-  if (bpf_program__fd(skel->progs.memory_fault) >= 0)
-    loader->faults = !attach(skel->progs.memory_fault, &skel->links.memory_fault);
+  } else if (!on) {
+    (void)bpf_link__destroy(skel->links.memory_rss);
+    skel->links.memory_rss = NULL;
+    loader->growth = false;
+  }
+}
+
+void loader__set_level(struct loader *loader, uint32_t level) {
+  set_growth(loader, level >= 1 && loader->has_growth);
+}
+
+uint32_t loader__level(const struct loader *loader) {
+  return loader->growth;
 }
 
 static int map_workers(struct loader *loader) {
@@ -144,7 +150,9 @@ static int open_all(struct loader *loader, const struct loader_options *options,
   r = map_workers(loader);
   if (r)
     return explain(r, "map of workers", why, why_bytes);
-  attach_optional(loader);
+  loader->has_growth = bpf_program__fd(loader->skel->progs.memory_rss) >= 0;
+  loader__set_level(loader, UINT32_MAX);
+  loader->has_growth = loader->growth;
   loader->skel->bss->look_tgid = (__u32)getpid();
   return 0;
 }

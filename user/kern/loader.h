@@ -8,28 +8,33 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "ebb/kernel.h"
 
 struct loader {
   struct ebb *skel;            /* NULL: not open */
   struct ebb_kworker *workers; /* EBB_SLOTS_MAX of them, shared with the kernel */
-  bool growth;                 /* rss_stat is attached: growth is seen as it happens, not only by sweeps */
-  bool faults;                 /* page_fault_user is attached: ebb_kworker.faults counts */
+  bool has_growth;             /* rss_stat loads and attaches here */
+  bool growth;                 /* … and is attached: growth is seen as it happens, not only by sweeps */
 };
 
 struct loader_options {
   bool verbose;
   bool no_growth; /* leave rss_stat out */
-  bool faults;    /* attach page_fault_user; it makes each page fault of the host a little dearer */
 };
 
 /*
- * 0, or negative errno and in `why` one line on the reason. Everything must load and attach except growth and faults:
- * the flags in *ret tell whether those did.
+ * 0, or negative errno and in `why` one line on the reason. Everything must load and attach except growth: the
+ * flags in *ret tell whether that did. It opens at the highest level that it has.
  */
 int loader__open(struct loader *ret, const struct loader_options *options, char *why, size_t why_bytes);
 void loader__close(struct loader *loader);
+
+/* Attach what belongs to this level and detach what does not: 0 growth is off, 1 and more it is on. What fails to attach
+ * stays off until the next call. Attaching takes milliseconds, detaching less. */
+void loader__set_level(struct loader *loader, uint32_t level);
+uint32_t loader__level(const struct loader *loader);
 
 /* The kernel programs see process numbers of the host's pid namespace; are ours the same? */
 bool loader__sees_pids(void);

@@ -280,6 +280,10 @@ static uint64_t procfeed__drops(struct sensor *sensor) {
   return of(sensor)->drops;
 }
 
+static void procfeed__set_level(struct sensor *sensor, uint32_t level) {
+  (void)sensor, (void)level;
+}
+
 static uint32_t procfeed__level(struct sensor *sensor) {
   (void)sensor;
   return 0;
@@ -313,6 +317,7 @@ int procfeed__open(struct sensor **ret) {
       .fd = procfeed__fd,
       .drops = procfeed__drops,
       .tier = procfeed__tier,
+      .set_level = procfeed__set_level,
       .level = procfeed__level,
       .close = procfeed__close,
   };

@@ -69,7 +69,9 @@ struct sensor_ops {
   int (*fd)(struct sensor *sensor);
   uint64_t (*drops)(struct sensor *sensor);
   enum ebb_tier (*tier)(struct sensor *sensor);
-  uint32_t (*level)(struct sensor *sensor); /* 0: L0 is attached, or nothing; 1: L1 also */
+  /* How closely to look, see core/level.h; opened at the highest. A sensor that has no such level stays below. */
+  void (*set_level)(struct sensor *sensor, uint32_t level);
+  uint32_t (*level)(struct sensor *sensor); /* that it is at */
   void (*close)(struct sensor *sensor);
 };
 

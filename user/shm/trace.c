@@ -2,8 +2,11 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "text.h"
 
@@ -43,6 +46,29 @@ int trace__create(struct seqfile *file, int run_dirfd, gid_t gid, bool *ret_kept
 
 int trace__open(struct seqfile *file, int run_dirfd) {
   return seqfile__open_read(file, run_dirfd, TRACE_NAME, &format);
+}
+
+int trace__open_live(int run_dirfd) {
+  int fd = openat(run_dirfd, TRACE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  return fd < 0 ? -errno : fd;
+}
+
+int trace__hold_live(int run_dirfd) {
+  int fd = trace__open_live(run_dirfd);
+  if (fd < 0 || !flock(fd, LOCK_SH))
+    return fd;
+  int r = -errno;
+  (void)close(fd);
+  return r;
+}
+
+bool trace__is_live(int fd) {
+  if (fd < 0)
+    return false;
+  if (flock(fd, LOCK_EX | LOCK_NB))
+    return errno == EWOULDBLOCK;
+  (void)flock(fd, LOCK_UN);
+  return false;
 }
 
 static struct trace_sample *sample_at(const struct seqfile *file, __u32 index, enum trace_ring ring, __u64 number) {

@@ -95,6 +95,12 @@ struct trace {
 
 int trace__create(struct seqfile *file, int run_dirfd, gid_t gid, bool *ret_kept);
 int trace__open(struct seqfile *file, int run_dirfd);
+/* Somebody looks on live: told by a shared flock(2) on the file, which ends with whoever holds it. For a reader: a
+ * descriptor that holds it until it is closed. For the writer: a descriptor to ask through. Both: or negative errno. */
+int trace__hold_live(int run_dirfd);
+int trace__open_live(int run_dirfd);
+bool trace__is_live(int fd);
+
 static inline struct trace *trace__of(const struct seqfile *file) {
   return (struct trace *)(void *)file->head;
 }

@@ -47,7 +47,9 @@ static void print_table(const struct feature *rows, int n, enum ebb_tier tier) {
   }
   printf("\ntier: %s (full: every growth as it happens; good, basic: with more delay; proc: sweeps of /proc only)\n",
          tier_name(tier));
-  printf("level: L1 while ebb-watch runs with kernel programs, none with sweeps\n");
+  if (tier != EBB_TIER_PROC)
+    printf("level: L0 at rest; L1 while a worker is over half of its limit, or `ebb trace --live` looks on; L2 under "
+           "pressure\n       (`ebb status` shows the one that is attached)\n");
 }
 
 int doctor__run(const struct options *options) {

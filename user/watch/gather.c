@@ -214,7 +214,6 @@ void gather__host(struct watch *watch, uint64_t now_ns) {
   gather_moved(watch, now_ns);
   watch->host.drops = watch->sensor->ops->drops(watch->sensor);
   watch->host.tier = watch->sensor->ops->tier(watch->sensor);
-  watch->host.probe_level = watch->sensor->ops->level(watch->sensor);
 }
 
 static void arm(struct watch *watch, uint32_t index) {

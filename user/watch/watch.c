@@ -22,6 +22,20 @@ static void on_pressure_gone(struct watch *watch) {
   psi_trigger__close(&watch->trigger);
 }
 
+/* How closely the sensor looks follows from what was seen. */
+static void look_closely(struct watch *watch, uint64_t now_ns) {
+  const struct level_input in = {
+      .host = &watch->host,
+      .pool_rules = watch->rules,
+      .workers = watch->workers,
+      .n_workers = watch->n_workers,
+      .live = trace__is_live(watch->live_fd),
+      .now_ns = now_ns,
+  };
+  watch->sensor->ops->set_level(watch->sensor, level__decide(&watch->level, &in));
+  watch->host.probe_level = watch->sensor->ops->level(watch->sensor);
+}
+
 static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *arg) {
   (void)source, (void)fd;
   struct watch *watch = arg;
@@ -35,6 +49,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
   if (watch->host.stall_some_us == EBB_UNKNOWN || !psi_trigger__believe(&watch->trigger, watch->host.stall_some_us))
     return 0;
   gather__workers(watch, now_ns);
+  look_closely(watch, now_ns);
   judge__turn(watch, now_ns);
   return 0;
 }
@@ -85,6 +100,7 @@ static int on_bell(sd_event_source *source, int fd, uint32_t revents, void *arg)
   if (gather__board(watch, now_ns))
     return 0;
   gather__workers(watch, now_ns);
+  look_closely(watch, now_ns);
   take_events(watch, now_ns);
   judge__turn(watch, now_ns);
   return 0;
@@ -97,6 +113,7 @@ static void tick(struct watch *watch, uint64_t now_ns) {
   take_events(watch, now_ns);
   gather__host(watch, now_ns);
   gather__workers(watch, now_ns);
+  look_closely(watch, now_ns);
   listen_to_pressure(watch);
   judge__turn(watch, now_ns);
   act__effects(watch, now_ns);
@@ -164,6 +181,8 @@ static int open_files(struct watch *watch) {
     error = -errno;
   if (!error)
     error = trace__create(&watch->trace, watch->run_dirfd, status.st_gid, &kept);
+  if (!error)
+    watch->live_fd = trace__open_live(watch->run_dirfd);
   if (error)
     log__error("%s: %s", path, strerror(-error));
   return error;
@@ -202,7 +221,7 @@ static void protect(void) {
 
 int watch__run(struct watch *watch, const struct options *options) {
   watch->options = options;
-  watch->run_dirfd = watch->fifo_fd = watch->trigger.fd = -1;
+  watch->run_dirfd = watch->fifo_fd = watch->live_fd = watch->trigger.fd = -1;
   for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
     watch->follows[i].lease_fd = -1;
   pressure__init(&watch->pressure);

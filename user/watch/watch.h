@@ -14,6 +14,7 @@
 
 #include "baseline.h"
 #include "board.h"
+#include "level.h"
 #include "options.h"
 #include "policy.h"
 #include "pressure.h"
@@ -63,7 +64,7 @@ struct watch {
   const struct options *options;
   sd_event *event;
   sd_event_source *timer, *psi_source;
-  int run_dirfd, fifo_fd;
+  int run_dirfd, fifo_fd, live_fd;
   char run_path[4096];
   uint32_t wake_ups;
   struct seqfile board, trace;
@@ -72,6 +73,7 @@ struct watch {
   char psi_path[256]; /* that the trigger and the pressure are of */
   bool psi_missing;   /* said once */
   struct pressure pressure;
+  struct level level;
   uint64_t moved_pages, moved_since_ns, moved_ns, ticked_ns, sampled_ns;
   struct board_view view;
   uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
