@@ -16,16 +16,6 @@ static __always_inline __u64 pages__clamp(__s64 pages) {
   return pages > 0 ? pages : 0;
 }
 
-static __always_inline void event__send(const struct ebb_event *event, __u64 wake) {
-  struct ebb_event *slot = bpf_ringbuf_reserve(&events, sizeof(*slot), 0);
-  if (!slot) {
-    add(drops, 1);
-    return;
-  }
-  *slot = *event;
-  bpf_ringbuf_submit(slot, wake);
-}
-
 /* The sum moved: keep the peak, and report the crossing of an armed threshold once. */
 static __always_inline void worker__moved(struct ebb_kworker *worker, const struct ebb_owner *owner) {
   __u64 pages = pages__clamp(worker->pages);
@@ -34,15 +24,18 @@ static __always_inline void worker__moved(struct ebb_kworker *worker, const stru
   if (pages < worker->armed_pages)
     return;
   worker->armed_pages = ~0ULL;
-  struct ebb_event event = {
-      .kind = EBB_EVENT_CROSSED,
-      .worker = owner->worker,
-      .life = owner->life,
-      .turn = worker->turns,
-      .at_ns = bpf_ktime_get_ns(),
-      .pages_after = pages,
-  };
-  event__send(&event, BPF_RB_FORCE_WAKEUP);
+  struct ebb_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  if (!event) {
+    add(drops, 1);
+    return;
+  }
+  event->kind = EBB_EVENT_CROSSED;
+  event->worker = owner->worker;
+  event->life = owner->life;
+  event->turn = worker->turns;
+  event->at_ns = bpf_ktime_get_ns();
+  event->pages_after = pages;
+  bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 }
 
 struct mm_pages {
@@ -56,14 +49,28 @@ static __always_inline __s64 mm__pages(struct mm_struct *mm, struct mm_pages *re
   return ret->anon + ret->shmem + ret->swap;
 }
 
-static __always_inline void mm__update(struct mm_struct *mm, struct mm *entry, struct mm_pages *pages) {
-  __s64 now = mm__pages(mm, pages), then = entry->pages;
+static __always_inline void mm__set(struct mm *entry, __s64 now) {
+  __s64 then = entry->pages;
   struct ebb_kworker *worker = owner__worker(&entry->owner);
   if (!worker || now == then)
     return;
   entry->pages = now;
   add(worker->pages, now - then);
   worker__moved(worker, &entry->owner);
+}
+
+static __always_inline void mm__update(struct mm_struct *mm, struct mm *entry, struct mm_pages *pages) {
+  mm__set(entry, mm__pages(mm, pages));
+}
+
+static __always_inline void crew__change(const struct ebb_owner *owner, __u64 from, __u64 to) {
+  __u32 index = owner->worker;
+  struct crew *crew = bpf_map_lookup_elem(&crews, &index);
+  for (int i = 0; crew && i < EBB_CREW_MAX; i++)
+    if (crew->mms[i] == from) {
+      crew->mms[i] = to;
+      return;
+    }
 }
 
 /* Take an address space out of the sum, if it is there on account of this process. */
@@ -75,8 +82,10 @@ static __always_inline void mm__leave(__u64 key, __u32 tgid) {
   if (bpf_map_delete_elem(&mms, &key))
     return;
   struct ebb_kworker *worker = owner__worker(&copy.owner);
-  if (worker)
-    add(worker->pages, -copy.pages);
+  if (!worker)
+    return;
+  add(worker->pages, -copy.pages);
+  crew__change(&copy.owner, key, 0);
 }
 
 static __always_inline struct mm *mm__enter(struct mm_struct *mm, const struct ebb_owner *owner, __u32 tgid) {
@@ -89,6 +98,7 @@ static __always_inline struct mm *mm__enter(struct mm_struct *mm, const struct e
     add(missed, 1);
     return 0;
   }
+  crew__change(owner, 0, key);
   return bpf_map_lookup_elem(&mms, &key);
 }
 

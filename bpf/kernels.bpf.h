@@ -26,6 +26,7 @@
 /* 6.2: one per-CPU counter a member. .count lags behind the truth by up to the batch on each CPU. */
 struct percpu_counter {
   __s64 count;
+  __s32 *counters; /* the parts that are not in it yet, one a CPU */
 };
 struct mm_struct___percpu {
   struct percpu_counter rss_stat[4];
@@ -83,6 +84,12 @@ static __always_inline enum ebb_rss_layout rss__layout(void) {
        : (bpf_core_field_exists(struct mm_struct___split, rss_stat.count[0].counter)                                   \
               ? ((struct mm_struct___split *)(mm))->rss_stat.count[member].counter                                     \
               : 0))
+
+/* The address of one counter, for those who sum its parts; 0 where it has none. */
+#define rss__counter(mm, member)                                                                                       \
+  (bpf_core_field_exists(struct mm_struct___percpu, rss_stat[0].count)                                                 \
+       ? (__u64)__builtin_preserve_access_index(&((struct mm_struct___percpu *)(mm))->rss_stat[member])                \
+       : 0)
 
 struct lock {
   __u8 type;

@@ -5,23 +5,20 @@
  */
 #include "vmlinux.h"
 
-#include "footprint.bpf.h"
+#include "exact.bpf.h"
+#include "label.bpf.h"
 
 __u32 look_tgid = 0;  /* the watch: when it unlocks a lease that it never locked, it wants the locks there looked at */
 __u32 look_trust = 0; /* take a lock by this process as the worker's too: it is dead, a child holds on to it */
 __u32 look_other = 0; /* answer: process behind a lock that is not the worker's, as far as we know */
 
-/* Bring the caller's part of its worker up to date. On an exiting process's behalf there is no address space left. */
-static __always_inline void current__update(const struct ebb_owner *owner, struct mm_struct **ret_mm) {
+/* The address space of the process in whose context this runs, if it is one of the worker's. An exiting one has none left. */
+static __always_inline struct mm_struct *current__mm(const struct ebb_owner *owner) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct mm_struct *mm = BPF_CORE_READ(task, mm);
   __u64 key = (__u64)mm;
   struct mm *entry = mm ? bpf_map_lookup_elem(&mms, &key) : 0;
-  if (!entry || entry->owner.worker != owner->worker || entry->owner.life != owner->life)
-    return;
-  struct mm_pages pages;
-  mm__update(mm, entry, &pages);
-  *ret_mm = mm;
+  return entry && entry->owner.worker == owner->worker && entry->owner.life == owner->life ? mm : 0;
 }
 
 /*
@@ -34,81 +31,125 @@ static __always_inline __u64 mm__high(struct mm_struct *mm) {
   return max(BPF_CORE_READ(mm, hiwater_rss), now);
 }
 
-static __always_inline __u64 turn__peak(const struct ebb_kworker *worker, struct mm_struct *mm) {
-  if (!mm || !worker->high_taken)
+static __always_inline __u64 turn__peak(const struct ebb_kworker *worker, const struct hold *hold, struct mm_struct *mm,
+                                        __u64 pages_own) {
+  if (!mm || !hold->high)
     return worker->pages_peak;
   __u64 high = mm__high(mm);
-  if (high <= worker->high_taken)
+  if (high <= hold->high)
     return worker->pages_peak;
-  struct mm_pages pages;
-  __s64 others = worker->pages - mm__pages(mm, &pages);
-  return max(worker->pages_peak,
-             pages__clamp((__s64)high - pages__clamp(rss__read(mm, RSS_FILE)) + pages.swap + others));
+  __u64 swap = pages__clamp(rss__read(mm, RSS_SWAP)), file = pages__clamp(rss__read(mm, RSS_FILE));
+  return max(worker->pages_peak, pages__clamp((__s64)(high - file + swap) + worker->pages - (__s64)pages_own));
 }
 
-static __always_inline void turn__begin(struct ebb_kworker *worker, const struct ebb_owner *owner) {
-  struct mm_struct *mm = 0;
-  current__update(owner, &mm);
-  worker->taken_ns = bpf_ktime_get_ns();
-  worker->pages_taken = worker->pages_peak = pages__clamp(worker->pages);
-  worker->high_taken = mm ? mm__high(mm) : 0;
+static __always_inline void turn__begin(struct hold *hold, const struct ebb_kworker *worker) {
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct mm_struct *mm = current__mm(&hold->owner);
+  hold->taken_ns = bpf_ktime_get_ns();
+  hold->pages = pages__clamp(worker->pages);
+  if (!mm)
+    return;
+  __u64 id = bpf_get_current_pid_tgid();
+  hold->tgid = id >> 32;
+  hold->tid = (__u32)id;
+  hold->pages_own = mm__exact((__u64)mm);
+  hold->high = mm__high(mm);
+  faults__of_process(task, &hold->process);
+  faults__of_thread(task, &hold->thread);
 }
 
-/* This function and the next two are not static: then the verifier looks at each once, not at each call and turn of a
+/* This function and those like it are not static: then the verifier looks at each once, not at each call and turn of a
  * loop. What they return means nothing; it has to be a number. `seen`: as it was taken, not afterwards. */
 __noinline int lock__taken(__u64 file, __u32 index, __u32 life, bool seen) {
-  struct ebb_owner owner = {.worker = index, .life = life};
-  struct ebb_kworker *worker = owner__worker(&owner);
+  struct hold hold = {.owner = {.worker = index, .life = life}};
+  struct ebb_kworker *worker = owner__worker(&hold.owner);
   if (!worker)
     return 0;
-  if (bpf_map_update_elem(&held, &file, &owner, BPF_ANY)) {
+  worker__count(index, life);
+  turn__begin(&hold, worker);
+  hold.turn = worker->turns + 1;
+  hold.others = worker->held > 0 ? worker->held : 0;
+  if (bpf_map_update_elem(&held, &file, &hold, BPF_ANY)) {
     add(missed, 1);
     return 0;
   }
-  if (worker->held <= 0)
-    turn__begin(worker, &owner);
+  if (!hold.others) {
+    worker->taken_ns = hold.taken_ns;
+    worker->pages_peak = hold.pages;
+  }
   if (!worker->turns)
-    worker->pages_first = seen ? worker->pages_taken : ~0ULL;
+    worker->pages_first = seen ? hold.pages : ~0ULL;
   add(worker->turns, 1);
   add(worker->held, 1);
   return 0;
 }
 
 static __always_inline __u64 turn__wake(const struct ebb_kworker *worker, const struct ebb_event *event) {
-  if (event->turn == 1 || worker->flags & EBB_KWORKER_EAGER || event->held_ns >= EBB_TURN_WAKES_NS ||
-      bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > EBB_RING_BYTES / 2)
+  if (event->turn == 1 || (worker->flags & EBB_KWORKER_EAGER && !event->others) ||
+      event->held_ns >= EBB_TURN_WAKES_NS || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > EBB_RING_BYTES / 2)
     return BPF_RB_FORCE_WAKEUP;
   return BPF_RB_NO_WAKEUP;
 }
 
+static __always_inline void turn__faults(const struct hold *hold, bool overlapped, struct ebb_event *event) {
+  __u64 id = bpf_get_current_pid_tgid();
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct faults now;
+  event->minor_faults = event->major_faults = ~0ULL;
+  if (!hold->tgid || hold->tgid != id >> 32)
+    return; /* let go by another process, which inherited it */
+  if (overlapped && hold->tid == (__u32)id) {
+    faults__of_thread(task, &now);
+    event->minor_faults = now.minor - hold->thread.minor;
+    event->major_faults = now.major - hold->thread.major;
+    return;
+  }
+  faults__of_process(task, &now);
+  event->minor_faults = now.minor - hold->process.minor;
+  event->major_faults = now.major - hold->process.major;
+}
+
+static __always_inline void turn__pages(const struct hold *hold, const struct ebb_kworker *worker, bool overlapped,
+                                        struct ebb_event *event) {
+  struct mm_struct *mm = current__mm(&hold->owner);
+  __u64 own = mm ? mm__exact((__u64)mm) : 0;
+  event->pages_before = hold->pages;
+  event->pages_after = pages__clamp(worker->pages);
+  event->pages_peak = turn__peak(worker, hold, mm, own);
+  if (overlapped && mm && hold->tgid)
+    event->pages_before = pages__clamp((__s64)(event->pages_after - own + hold->pages_own));
+}
+
+/* Not static: see lock__taken. */
 __noinline int lock__released(__u64 file) {
-  struct ebb_owner *entry = bpf_map_lookup_elem(&held, &file);
+  struct hold *entry = bpf_map_lookup_elem(&held, &file);
   if (!entry)
     return 0;
-  struct ebb_owner owner = *entry;
+  struct hold hold = *entry;
   if (bpf_map_delete_elem(&held, &file))
     return 0;
-  struct ebb_kworker *worker = owner__worker(&owner);
+  struct ebb_kworker *worker = owner__worker(&hold.owner);
   if (!worker)
     return 0;
   add(worker->held, -1);
-  if (worker->held > 0)
+  worker__count(hold.owner.worker, hold.owner.life);
+  struct ebb_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  if (!event) {
+    add(drops, 1);
     return 0;
-  struct mm_struct *mm = 0;
-  current__update(&owner, &mm);
-  __u64 now = bpf_ktime_get_ns();
-  struct ebb_event event = {
-      .kind = EBB_EVENT_RELEASED,
-      .worker = owner.worker,
-      .life = owner.life,
-      .turn = worker->turns,
-      .at_ns = now,
-      .held_ns = now - worker->taken_ns,
-      .pages_before = worker->pages_taken,
-      .pages_after = pages__clamp(worker->pages),
-      .pages_peak = turn__peak(worker, mm),
-  };
-  event__send(&event, turn__wake(worker, &event));
+  }
+  event->kind = EBB_EVENT_RELEASED;
+  event->worker = hold.owner.worker;
+  event->life = hold.owner.life;
+  event->turn = hold.turn;
+  event->at_ns = bpf_ktime_get_ns();
+  event->held_ns = event->at_ns - hold.taken_ns;
+  event->others = worker->held > 0 ? worker->held : 0;
+  bool overlapped = hold.others || event->others || worker->turns != hold.turn;
+  turn__pages(&hold, worker, overlapped, event);
+  turn__faults(&hold, overlapped, event);
+  event->labelled = label__read(file, event->label);
+  bpf_ringbuf_submit(event, turn__wake(worker, event));
   return 0;
 }
 
@@ -136,8 +177,8 @@ static __always_inline void lease__look(struct inode *inode, const struct ebb_ow
     struct lock lock;
     lock__read(link, &lock);
     link = BPF_CORE_READ(link, next);
-    struct ebb_owner *known = bpf_map_lookup_elem(&held, &lock.file);
-    if (known && owner__worker(known))
+    struct hold *known = bpf_map_lookup_elem(&held, &lock.file);
+    if (known && owner__worker(&known->owner))
       continue;
     struct ebb_proc *proc = proc__find(lock.pid);
     if (lock.pid != look_trust && (!proc || proc->owner.worker != owner->worker)) {
@@ -158,8 +199,8 @@ int BPF_PROG(lease_lock, struct inode *inode, struct file_lock *request, int ret
     return 0;
   lock__load(request, &lock);
   bool taken = lock.type != F_UNLCK_TYPE && ret == 0;
-  struct ebb_owner *known = bpf_map_lookup_elem(&held, &lock.file);
-  if (known && owner__worker(known)) {
+  struct hold *known = bpf_map_lookup_elem(&held, &lock.file);
+  if (known && owner__worker(&known->owner)) {
     /* Also when a change from shared to exclusive has to wait: the kernel gives the old lock up for it. */
     if (!taken)
       lock__released(lock.file);

@@ -27,6 +27,29 @@ struct mm {
   __s64 pages; /* its part in the worker's sum */
 };
 
+/* The address spaces of one worker, by address, where there is room; in no order. */
+struct crew {
+  __u64 mms[EBB_CREW_MAX];
+};
+
+struct faults {
+  __u64 minor, major;
+};
+
+/* An open file through which a lease is locked now: a job, perhaps. */
+struct hold {
+  struct ebb_owner owner;
+  __u32 tgid; /* who took it; 0: that was not seen */
+  __u32 tid;
+  __u32 turn;
+  __u32 others; /* locks that the worker held already */
+  __u64 taken_ns;
+  __u64 pages;     /* of the worker, then */
+  __u64 pages_own; /* of the process that took it */
+  __u64 high;      /* that process's resident high-water mark, then; 0: not known */
+  struct faults process, thread;
+};
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, EBB_PROCS_MAX);
@@ -48,12 +71,12 @@ struct {
   __type(value, struct ebb_owner);
 } leases SEC(".maps") __weak;
 
-/* Open files through which a lease is locked now. */
+/* By the address of the open file. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, EBB_HELD_MAX);
   __type(key, __u64);
-  __type(value, struct ebb_owner);
+  __type(value, struct hold);
 } held SEC(".maps") __weak;
 
 struct {
@@ -65,12 +88,22 @@ struct {
 } workers SEC(".maps") __weak;
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, EBB_SLOTS_MAX);
+  __type(key, __u32);
+  __type(value, struct crew);
+} crews SEC(".maps") __weak;
+
+struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, EBB_RING_BYTES);
 } events SEC(".maps") __weak;
 
-__u64 drops __weak = 0;                      /* records that found no room in the ring */
-__u64 missed __weak = 0;                     /* processes, address spaces or locks that found no room in a map */
+__u64 drops __weak = 0;  /* records that found no room in the ring */
+__u64 missed __weak = 0; /* processes, address spaces or locks that found no room in a map */
+/* Where each CPU's part of a per-CPU counter is, from the counter's address; written by the watch before it attaches. */
+__u64 cpu_offsets[EBB_CPUS_MAX] __weak = {};
+__u32 n_cpus __weak = 0;                     /* 0: not known; then a counter is what its common part says */
 __s64 prefilter_pages __weak = (~0ULL >> 1); /* counters under this cannot make any worker reach its threshold */
 
 #define add(counter, value) ((void)__sync_fetch_and_add(&(counter), (value)))

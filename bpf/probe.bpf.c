@@ -60,3 +60,35 @@ int probe_iter(struct bpf_iter__task *ctx) {
     layout = rss__layout();
   return 0;
 }
+
+/*
+ * Where each CPU keeps its part of a per-CPU variable. That is no secret of a map of our own: the map says by which address
+ * the variable is known, and the look-up where it really is.
+ */
+__u64 base = 0;
+__u64 addresses[EBB_CPUS_MAX] = {};
+__u32 here_id = 0; /* written by the loader */
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} here SEC(".maps");
+
+SEC("iter/bpf_map")
+int probe_percpu(struct bpf_iter__bpf_map *ctx) {
+  struct bpf_map *map = ctx->map;
+  __u32 zero = 0;
+  if (!map || map->id != here_id)
+    return 0;
+  __u64 at = (__u64)map + bpf_core_field_offset(struct bpf_array, pptrs);
+  (void)bpf_probe_read_kernel(&base, sizeof(base), (void *)at);
+  for (__u32 cpu = 0; cpu < EBB_CPUS_MAX; cpu++) {
+    void *part = bpf_map_lookup_percpu_elem(&here, &zero, cpu);
+    if (!part)
+      break;
+    addresses[cpu] = (__u64)part;
+  }
+  return 0;
+}

@@ -26,6 +26,7 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
   BPF_MAP_TYPE_HASH = 1,
   BPF_MAP_TYPE_ARRAY = 2,
+  BPF_MAP_TYPE_PERCPU_ARRAY = 6,
   BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum {
@@ -78,8 +79,11 @@ enum pid_type {
 struct signal_struct {
   atomic_t live;
   struct pid *pids[PIDTYPE_MAX];
+  struct list_head thread_head; /* of its threads */
   unsigned long min_flt;
   unsigned long maj_flt;
+  unsigned long cmin_flt; /* of children that have ended and been waited for */
+  unsigned long cmaj_flt;
 };
 
 /* An address space; its counters are in bpf/kernels.bpf.h. hiwater_rss: the most it ever held, for a job's peak. */
@@ -94,6 +98,7 @@ struct task_struct {
   struct task_struct *real_parent;
   struct mm_struct *mm;
   struct signal_struct *signal;
+  struct list_head thread_node;
   unsigned long min_flt;
   unsigned long maj_flt;
 };
@@ -111,7 +116,43 @@ struct inode {
   struct file_lock_context *i_flctx;
 };
 
-/* What the task iterator hands over. */
+/* Where a thread has mapped its lease: the mappings of a file are a tree that hangs on its address_space. */
+struct rb_node {
+  unsigned long __rb_parent_color;
+  struct rb_node *rb_right;
+  struct rb_node *rb_left;
+};
+struct rb_root {
+  struct rb_node *rb_node;
+};
+struct rb_root_cached {
+  struct rb_root rb_root;
+};
+struct address_space {
+  struct rb_root_cached i_mmap;
+};
+struct file {
+  struct address_space *f_mapping;
+};
+struct vm_area_struct {
+  unsigned long vm_start;
+  struct mm_struct *vm_mm;
+  struct file *vm_file;
+  struct {
+    struct rb_node rb;
+  } shared;
+};
+
+/* Where the parts of a per-CPU variable are: the probe finds that out by a map of its own. */
+struct bpf_map {
+  __u32 id;
+};
+struct bpf_array {
+  struct bpf_map map;
+  void *pptrs[0];
+};
+
+/* What the iterators hand over. */
 struct bpf_iter_meta {
   struct seq_file *seq;
 };
@@ -119,11 +160,14 @@ struct bpf_iter__task {
   struct bpf_iter_meta *meta;
   struct task_struct *task;
 };
+struct bpf_iter__bpf_map {
+  struct bpf_iter_meta *meta;
+  struct bpf_map *map;
+};
 
 #pragma clang attribute pop
 
 /* Only pointed to: arguments of tracepoints that nothing is read from, and what locks are told apart by. */
-struct file;
 struct file_lock;
 struct linux_binprm;
 struct pt_regs;

@@ -129,6 +129,9 @@ struct ebb_job_kind {
   __u64 peak_bytes;          /* largest footprint seen within one of its jobs */
   __u64 retained_bytes;      /* sum of what its jobs left behind; shrinking jobs count as 0 */
   __u64 retained_most_bytes; /* most that one job left behind */
+  __u64 minor_faults;        /* sums over those of its jobs of which it is known; unknown: of none */
+  __u64 major_faults;
+  __u64 stall_us;
 };
 
 #endif

@@ -11,6 +11,7 @@
 #endif
 
 #include "bounds.h"
+#include "lease.h"
 
 /* Whom an entry of a map belongs to. It is worth something only while its life is that of the worker. */
 struct ebb_owner {
@@ -38,18 +39,27 @@ enum ebb_event_kind {
   EBB_EVENT_RELEASED = 2, /* a worker let its lease go */
 };
 
-/* One record of the ring. */
+/*
+ * One record of the ring. EBB_EVENT_RELEASED is about one lock, from its taking to its release: a job, or a turn in which
+ * none was found. Of jobs that overlap in one worker, each is charged what its own process kept and its own thread
+ * faulted; the peak is the most that the worker held since it was last between jobs.
+ */
 struct ebb_event {
   __u32 kind;   /* enum ebb_event_kind */
   __u32 worker; /* index */
   __u32 life;   /* of that worker; tells a recycled index */
   __u32 turn;   /* how many times the lease has been taken, this one included */
   __u64 at_ns;
+  __u64 pages_after;
   /* EBB_EVENT_RELEASED only */
   __u64 held_ns;
   __u64 pages_before;
-  __u64 pages_after;
   __u64 pages_peak;
+  __u64 minor_faults; /* in the turn, by the process that took it and by its children that have ended; ~0: not known */
+  __u64 major_faults;
+  __u32 others;   /* locks of this worker that are still held: if there are any, it is not between jobs */
+  __u32 labelled; /* 1: what the thread itself keeps as its label follows, not to be trusted */
+  char label[EBB_LEASE_LABEL_FIELD];
 };
 
 /* One worker, as the kernel programs keep it; an element of a memory-mapped array. */
@@ -61,11 +71,8 @@ struct ebb_kworker {
   __s64 held;        /* locks held now */
   __u64 turns;       /* times the lease was taken */
   __u64 taken_ns;    /* when the first of the locks held now was taken */
-  __u64 pages_taken; /* pages at that time */
   __u64 pages_peak;  /* most pages since then */
-  __u64 high_taken;  /* the kernel's own high-water mark of the process that took it, then */
   __u64 pages_first; /* pages when it was first taken: a fresh worker's; ~0: that was not seen */
-  __u64 reserved_too;
   __u32 changes;     /* raised by each process that comes or goes */
   __u32 reserved;
 };
@@ -93,13 +100,20 @@ struct ebb_sweep {
 
 /* A turn that lasted this long wakes the watch at its end; shorter ones wait for the next look. */
 #define EBB_TURN_WAKES_NS (5ULL * 1000 * 1000)
-/* The ring: room for 4096 releases between two looks. Over half full it wakes the watch. */
+/* The ring: room for 1200 releases between two looks. Over half full it wakes the watch. */
 #define EBB_RING_BYTES (256 * 1024)
+/* Address spaces of one worker that are read exactly when it takes or lets go of its lease; of what it has beyond that, the
+ * sums are as of the last growth or sweep. */
+#define EBB_CREW_MAX 16
+/* CPUs whose parts of a counter are summed up. */
+#define EBB_CPUS_MAX 256
+/* Mappings of one lease among which a thread's own is looked for: job threads and the children that inherited them. */
+#define EBB_LOOK_MAPS_MAX 64
 /* Locks on one lease that the look at it follows: the job threads of one worker. */
 #define EBB_LOOK_LOCKS_MAX 64
 
-_Static_assert(sizeof(struct ebb_event) == 56, "event layout");
-_Static_assert(sizeof(struct ebb_kworker) == 96, "worker layout");
+_Static_assert(sizeof(struct ebb_event) == 192, "event layout");
+_Static_assert(sizeof(struct ebb_kworker) == 72, "worker layout");
 _Static_assert(sizeof(struct ebb_sweep) == 72, "sweep layout");
 
 #endif

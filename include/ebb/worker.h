@@ -28,7 +28,7 @@
  * environment the worker is unmanaged: everything succeeds, and every begin() says RUN.
  *
  * Threads that take jobs: each opens its own with EBB_WORKER_SHARED; a struct is never used by two threads at a time.
- * On EXIT a thread returns; the process exits when all have. Of their labels the last one shows.
+ * On EXIT a thread returns; the process exits when all have.
  *
  * Fork: a child shares the open file, and with it the lock. A helper that outlives a worker which died in a job keeps
  * the lease held, as it should: the job is not over. But end() in either lets go for both. So a child leaves the struct
@@ -49,6 +49,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lease.h"
@@ -78,6 +80,7 @@ struct ebb_worker {
   int fd;                 /* -1: unmanaged */
   int operation;          /* EBB_WORKER_ALONE or EBB_WORKER_SHARED */
   int labelled;           /* the newest label of ours is one, rather than "-" */
+  char *own;              /* our copy of the lease (see lease.h), or NULL */
   unsigned long sequence; /* of the newest label */
 };
 
@@ -151,6 +154,7 @@ static inline int ebb_worker_take(struct ebb_worker *worker) {
  */
 static inline int ebb_worker_label(struct ebb_worker *worker, const char *label) {
   char line[EBB_LEASE_LABEL_FIELD + 1];
+  unsigned tid;
   int i, n;
 
   if (worker->fd < 0)
@@ -168,6 +172,11 @@ static inline int ebb_worker_label(struct ebb_worker *worker, const char *label)
       line[i] = '?';
   line[n++] = '\n';
   worker->labelled = strcmp(label, "-") != 0;
+  if (worker->own) {
+    tid = (unsigned)syscall(SYS_gettid);
+    memcpy(worker->own + EBB_LEASE_LABEL_OFFSET(0), line, (size_t)n);
+    memcpy(worker->own + EBB_LEASE_COPY_THREAD, &tid, sizeof(tid));
+  }
   return pwrite(worker->fd, line, (size_t)n, EBB_LEASE_LABEL_OFFSET(worker->sequence)) < 0 ? -errno : 0;
 }
 
@@ -197,6 +206,19 @@ static inline int ebb_worker_ready(struct ebb_worker *worker) {
   return r;
 }
 
+/* A copy of our own, in which the kernel side finds the label of the very turn that ends. Through a descriptor that is
+ * never locked: a child keeps the mapping. Without a copy the newest label in the file is taken. */
+static inline char *ebb_worker_copy(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  void *copy;
+
+  if (fd < 0)
+    return NULL;
+  copy = mmap(NULL, EBB_LEASE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  (void)close(fd);
+  return copy == MAP_FAILED ? NULL : (char *)copy;
+}
+
 /* 0, or a negative errno: there is a lease, and it cannot be opened. Then exit with a failure: ebbd waits in vain. */
 static inline int ebb_worker_open(struct ebb_worker *ret_worker, int alone_or_shared) {
   const char *path = getenv(EBB_LEASE_ENV);
@@ -204,6 +226,7 @@ static inline int ebb_worker_open(struct ebb_worker *ret_worker, int alone_or_sh
   ret_worker->fd = -1;
   ret_worker->operation = alone_or_shared;
   ret_worker->labelled = 0;
+  ret_worker->own = NULL;
   ret_worker->sequence = 0;
   if (!path || !*path)
     return 0;
@@ -211,6 +234,7 @@ static inline int ebb_worker_open(struct ebb_worker *ret_worker, int alone_or_sh
   if (ret_worker->fd < 0)
     return -errno;
   ret_worker->sequence = ebb_worker_newest(ret_worker->fd);
+  ret_worker->own = ebb_worker_copy(path);
   return 0;
 }
 
@@ -218,6 +242,9 @@ static inline int ebb_worker_open(struct ebb_worker *ret_worker, int alone_or_sh
 static inline void ebb_worker_close(struct ebb_worker *worker) {
   if (worker->fd >= 0)
     (void)close(worker->fd);
+  if (worker->own)
+    (void)munmap(worker->own, EBB_LEASE_BYTES);
+  worker->own = NULL;
   worker->fd = -1;
 }
 

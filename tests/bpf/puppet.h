@@ -49,6 +49,9 @@ enum puppet_verb {
   PUPPET_LOCK_SHARED, /* through the same descriptor */
   PUPPET_UNLOCK,
   PUPPET_TURNS,        /* that many locks and unlocks, reporting at the end */
+  PUPPET_LABEL,        /* keep that number as the label, in a private mapping of the lease; 0: none */
+  PUPPET_LABELLED,     /* that many turns, of kinds 0, 1 and 2 in turn, each of which faults a page */
+  PUPPET_CHILD_JOB,    /* a child with a descriptor of its own, that grows by that many bytes in a turn labelled 7 */
   PUPPET_FORK,         /* a child that sleeps; answers its pid */
   PUPPET_FORK_AWAY,    /* the same, double-forked into a session of its own */
   PUPPET_FORK_TWICE,   /* the same, double-forked within the group */
@@ -82,6 +85,8 @@ static struct {
 } regions[PUPPET_REGIONS];
 static int n_regions;
 static int own_lease = -1;
+static char *own_label;
+static unsigned own_sequence;
 static pthread_barrier_t hold_barrier, drop_barrier;
 static bool holding;
 static unsigned n_holding;
@@ -100,6 +105,38 @@ static inline int64_t puppet_grow(uint64_t bytes, int kind) {
   regions[n_regions].at = at;
   regions[n_regions++].bytes = bytes;
   return 0;
+}
+
+static inline char *label_of(int lease) {
+  char *map = mmap(NULL, EBB_LEASE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, lease, 0);
+  if (map == MAP_FAILED)
+    return NULL;
+  *(uint32_t *)(void *)(map + EBB_LEASE_COPY_THREAD) = (uint32_t)syscall(SYS_gettid);
+  return map + EBB_LEASE_LABEL_OFFSET(0);
+}
+
+static inline int64_t puppet_label(uint64_t n) {
+  if (!own_label)
+    own_label = label_of(own_lease);
+  if (!own_label)
+    return -errno;
+  own_label[0] = 0;
+  if (n)
+    (void)snprintf(own_label, EBB_LEASE_LABEL_FIELD, "%u kind-%u\n", ++own_sequence, (unsigned)n);
+  return 0;
+}
+
+static inline int64_t puppet_labelled(uint64_t n) {
+  char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (uint64_t i = 0; i < n; i++) {
+    if (flock(own_lease, LOCK_EX) || puppet_label(1 + i % 3))
+      return -errno;
+    page[0] = 1;
+    (void)madvise(page, 4096, MADV_DONTNEED);
+    if (flock(own_lease, LOCK_UN))
+      return -errno;
+  }
+  return munmap(page, 4096);
 }
 
 static inline void sleep_for_ever(void) {
@@ -145,6 +182,27 @@ parent:
     (void)waitpid(first, NULL, 0);
   (void)close(answer[0]);
   return pid;
+}
+
+static inline pid_t puppet_child_job(const char *lease_path, uint64_t bytes) {
+  int answer[2];
+  if (pipe2(answer, O_CLOEXEC))
+    return -errno;
+  pid_t pid = fork();
+  if (!pid) {
+    int lease = open(lease_path, O_RDWR | O_CLOEXEC);
+    char *label = label_of(lease);
+    (void)flock(lease, LOCK_SH);
+    (void)snprintf(label, EBB_LEASE_LABEL_FIELD, "1 kind-7\n");
+    (void)puppet_grow(bytes, MAP_PRIVATE);
+    (void)flock(lease, LOCK_UN);
+    (void)!write(answer[1], "", 1);
+    sleep_for_ever();
+  }
+  (void)close(answer[1]);
+  int64_t r = read(answer[0], &(char){0}, 1) == 1 ? pid : -EIO;
+  (void)close(answer[0]);
+  return (pid_t)r;
 }
 
 static inline pid_t puppet_vfork(void) {
@@ -235,6 +293,12 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
       if (flock(own_lease, LOCK_EX) || flock(own_lease, LOCK_UN))
         return -errno;
     return 0;
+  case PUPPET_LABEL:
+    return puppet_label(order->argument);
+  case PUPPET_LABELLED:
+    return puppet_labelled(order->argument);
+  case PUPPET_CHILD_JOB:
+    return puppet_child_job(lease_path, order->argument);
   case PUPPET_FORK:
   case PUPPET_FORK_AWAY:
   case PUPPET_FORK_TWICE:

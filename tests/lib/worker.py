@@ -99,6 +99,26 @@ class Worker:
             self.journal.write("helped", order=self.order)
             os._exit(len(memory) == 0)
 
+    def turns(self, number, seconds, *labels):
+        """That many short jobs in a row, of these kinds in turn (for an order that is done without the lease)."""
+        for i in range(number):
+            with self.lease.job(labels[i % len(labels)]):
+                self.work(seconds)
+
+    def children(self, number, label, mib):
+        """Children that take a job each, at one time, through a lease of their own, and then end (likewise)."""
+        pids = []
+        for _ in range(number):
+            if (pid := os.fork()) == 0:
+                lease = ebb_worker.Lease(shared=True)
+                with lease.job(label):
+                    memory = touch(mib)
+                    self.work(0.3)
+                os._exit(len(memory) == 0)
+            pids.append(pid)
+        for pid in pids:
+            os.waitpid(pid, 0)
+
     def daemon(self, mib):
         """A grandchild in a session of its own, that holds memory and ends only when it is killed."""
         up_r, up_w = os.pipe()
@@ -137,7 +157,8 @@ class Worker:
         time.sleep(10)
 
     STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "shm": shm, "creep": creep, "work": work,
-             "again": again, "helper": helper, "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}
+             "again": again, "helper": helper, "turns": turns, "children": children, "daemon": daemon,
+             "scribble": scribble, "leave": leave, "kill": kill}
 
     # Life.
     def on_signal(self, number, _frame):
@@ -243,6 +264,8 @@ class Worker:
             time.sleep(self.options.late)
         if self.options.lease != "never":
             self.lease = ebb_worker.Lease(shared=self.options.threads > 1)
+            if self.options.no_copy:
+                self.lease._own = None
             self.lease.ready()
         self.journal.write("ready")
         loop = self.lock_then_fetch if self.options.pattern == "lock-fetch" else self.fetch_then_lock
@@ -264,6 +287,7 @@ def options():
     parser.add_argument("--lease", default="use", choices=["use", "never", "late"])
     parser.add_argument("--late", type=float, default=0, help="seconds before the first lock, with --lease late")
     parser.add_argument("--threads", type=int, default=1, help="job threads, each with a lease of its own")
+    parser.add_argument("--no-copy", action="store_true", help="label jobs in the file alone")
     parser.add_argument("--ballast", type=int, default=0, help="MiB that a fresh worker holds")
     return parser.parse_args()
 

@@ -15,6 +15,12 @@
 
 #define MIB (1024ULL * 1024)
 
+#define RUN(of_pool, of_label, lasted, before, after, peak)                                                            \
+  (struct jobstats_run) {                                                                                              \
+    .pool = (of_pool), .label = (of_label), .lasted_ns = (lasted), .before_bytes = (before), .after_bytes = (after),   \
+    .peak_bytes = (peak), .minor_faults = EBB_UNKNOWN, .major_faults = EBB_UNKNOWN, .stall_us = EBB_UNKNOWN            \
+  }
+
 static uint32_t count(struct ebb_job_kind *kinds, uint32_t n, const struct jobstats_run *run) {
   uint32_t i = jobstats__find(kinds, n, run->pool, run->label);
   assert_true(i < n);
@@ -29,9 +35,9 @@ static uint32_t count_one(struct ebb_job_kind *kinds, uint32_t n, const char *po
 static void runs_add_up(void **state) {
   (void)state;
   struct ebb_job_kind kinds[4] = {0};
-  (void)count(kinds, 4, &(struct jobstats_run){"reports", "big", 300, 10 * MIB, 50 * MIB, 90 * MIB});
-  (void)count(kinds, 4, &(struct jobstats_run){"reports", "big", 500, 50 * MIB, 30 * MIB, 70 * MIB}); /* shrank */
-  (void)count(kinds, 4, &(struct jobstats_run){"reports", "big", 100, 30 * MIB, 35 * MIB, 60 * MIB});
+  (void)count(kinds, 4, &RUN("reports", "big", 300, 10 * MIB, 50 * MIB, 90 * MIB));
+  (void)count(kinds, 4, &RUN("reports", "big", 500, 50 * MIB, 30 * MIB, 70 * MIB)); /* shrank */
+  (void)count(kinds, 4, &RUN("reports", "big", 100, 30 * MIB, 35 * MIB, 60 * MIB));
   assert_string_equal(kinds[0].pool, "reports");
   assert_string_equal(kinds[0].label, "big");
   assert_int_equal(kinds[0].runs, 3);
@@ -46,8 +52,8 @@ static void runs_add_up(void **state) {
 static void unknown_bytes_add_nothing(void **state) {
   (void)state;
   struct ebb_job_kind kind = {0};
-  jobstats__count(&kind, &(struct jobstats_run){"a", "b", 1, EBB_UNKNOWN, 5, EBB_UNKNOWN});
-  jobstats__count(&kind, &(struct jobstats_run){"a", "b", 1, 5, EBB_UNKNOWN, EBB_UNKNOWN});
+  jobstats__count(&kind, &RUN("a", "b", 1, EBB_UNKNOWN, 5, EBB_UNKNOWN));
+  jobstats__count(&kind, &RUN("a", "b", 1, 5, EBB_UNKNOWN, EBB_UNKNOWN));
   assert_int_equal(kind.runs, 2);
   assert_int_equal(kind.peak_bytes, 0);
   assert_int_equal(kind.retained_bytes, 0);
@@ -58,8 +64,27 @@ static void sums_stop_at_the_end(void **state) {
   (void)state;
   struct ebb_job_kind kind = {
       .pool = "a", .label = "b", .total_ns = EBB_UNKNOWN - 10, .retained_bytes = EBB_UNKNOWN - 3};
-  jobstats__count(&kind, &(struct jobstats_run){"a", "b", 100, 0, 100, 100});
+  jobstats__count(&kind, &RUN("a", "b", 100, 0, 100, 100));
   assert_true(kind.total_ns == EBB_UNKNOWN - 1 && kind.retained_bytes == EBB_UNKNOWN - 1);
+}
+
+static void what_is_known_is_added_up(void **state) {
+  (void)state;
+  struct ebb_job_kind kind = {0};
+  struct jobstats_run run = RUN("a", "b", 600 * 1000000000ULL, 0, 0, 0); /* ten minutes */
+  jobstats__count(&kind, &run);
+  assert_true(kind.minor_faults == EBB_UNKNOWN && kind.major_faults == EBB_UNKNOWN && kind.stall_us == EBB_UNKNOWN);
+  run.minor_faults = 10;
+  run.major_faults = 0;
+  run.stall_us = 7;
+  jobstats__count(&kind, &run);
+  jobstats__count(&kind, &run);
+  run.minor_faults = run.stall_us = EBB_UNKNOWN;
+  jobstats__count(&kind, &run);
+  assert_int_equal(kind.minor_faults, 20);
+  assert_int_equal(kind.major_faults, 0);
+  assert_int_equal(kind.stall_us, 14);
+  assert_int_equal(kind.total_ns, 4 * 600 * 1000000000ULL);
 }
 
 static void kinds_are_told_apart_by_pool_and_label(void **state) {
@@ -204,6 +229,49 @@ static void labels(void **state) {
   }
 }
 
+static void labels_in_the_order_of_their_turns(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *even, *odd;
+    uint64_t after;
+    int answer;
+    uint64_t sequence;
+    const char *text;
+  } rows[] = {
+      {"the next one, though a newer one is there", "12 next\n", "13 newest\n", 11, 0, 12, "next"},
+      {"the newest, when the other was taken", "12 taken\n", "13 next\n", 12, 0, 13, "next"},
+      {"nothing new", "12 taken\n", "13 taken too\n", 13, -ENOENT, 0, NULL},
+      {"one that names nothing is passed over", "12 -\n", "13 job\n", 11, 0, 13, "job"},
+      {"unless it is all there is", "12 old\n", "13 -\n", 12, 0, 13, "-"},
+      {"after a gap", "98 older\n", "99 newest\n", 13, 0, 98, "older"},
+      {"no label", NULL, NULL, 0, -ENOENT, 0, NULL},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    char lease[EBB_LEASE_BYTES] = "R\n", text[EBB_LABEL_BYTES] = "untouched";
+    uint64_t sequence = 4711;
+    if (rows[i].even)
+      memcpy(lease + EBB_LEASE_LABEL_OFFSET(0), rows[i].even, strlen(rows[i].even));
+    if (rows[i].odd)
+      memcpy(lease + EBB_LEASE_LABEL_OFFSET(1), rows[i].odd, strlen(rows[i].odd));
+    int answer = jobstats__next_label(lease, rows[i].after, text, sizeof(text), &sequence);
+    if (answer != rows[i].answer || strcmp(text, rows[i].text ?: "untouched") != 0 ||
+        sequence != (answer == 0 ? rows[i].sequence : 4711))
+      fail_msg("%s: answer %d, sequence %llu, '%s'", rows[i].name, answer, (unsigned long long)sequence, text);
+  }
+}
+
+static void a_line_by_itself(void **state) {
+  (void)state;
+  char text[EBB_LABEL_BYTES] = "untouched";
+  assert_int_equal(jobstats__label_line("3 odd\n", 6, text, sizeof(text)), 0);
+  assert_string_equal(text, "odd");
+  assert_int_equal(jobstats__label_line("4 e\x1bven\nrest", 12, text, sizeof(text)), 0);
+  assert_string_equal(text, "e\\x1bven");
+  assert_int_equal(jobstats__label_line("5 no end", 8, text, sizeof(text)), -ENOENT);
+  assert_int_equal(jobstats__label_line("6 behind\n", 8, text, sizeof(text)), -ENOENT);
+  assert_int_equal(jobstats__label_line("", 0, text, sizeof(text)), -ENOENT);
+}
+
 static void a_zero_within_the_number_or_the_text(void **state) {
   (void)state;
   char lease[EBB_LEASE_BYTES] = {0}, text[64];
@@ -267,6 +335,7 @@ int main(void) {
       cmocka_unit_test(runs_add_up),
       cmocka_unit_test(unknown_bytes_add_nothing),
       cmocka_unit_test(sums_stop_at_the_end),
+      cmocka_unit_test(what_is_known_is_added_up),
       cmocka_unit_test(kinds_are_told_apart_by_pool_and_label),
       cmocka_unit_test(long_labels_are_cut_alike),
       cmocka_unit_test(find_changes_nothing),
@@ -275,6 +344,8 @@ int main(void) {
       cmocka_unit_test(a_table_of_others_only_still_counts),
       cmocka_unit_test(strings_without_an_end_are_read_no_further),
       cmocka_unit_test(labels),
+      cmocka_unit_test(labels_in_the_order_of_their_turns),
+      cmocka_unit_test(a_line_by_itself),
       cmocka_unit_test(a_zero_within_the_number_or_the_text),
       cmocka_unit_test(a_label_ends_within_its_field),
       cmocka_unit_test(texts_are_cut_to_fit),

@@ -89,9 +89,8 @@ static const struct argp_option option_table[] = {
 static const struct argp argp = {
     .options = option_table,
     .parser = parse,
-    .doc =
-        "Shows, by pool and job label, how often a job ran, how long, how much memory it took (peak) and how much it "
-        "left behind (retained).",
+    .doc = "Shows, by pool and job label, how often a job ran, how long, how much memory it took (peak), how much it "
+           "left behind (retained), and how long it waited for memory (stall).",
     .children = cli__common,
 };
 
@@ -117,7 +116,9 @@ static void add_json(const struct ebb_job_kind *kind, struct json_object *jobs) 
   json__number(to, "retained_mean_bytes", mean(kind->retained_bytes, kind->runs));
   json__number(to, "retained_largest_bytes", kind->retained_most_bytes);
   json__number(to, "retained_total_bytes", kind->retained_bytes);
-  json__number(to, "stall_us", EBB_UNKNOWN);
+  json__number(to, "faults", kind->minor_faults);
+  json__number(to, "major_faults", kind->major_faults);
+  json__number(to, "stall_us", kind->stall_us);
 }
 
 static void print_json(const struct ebb_job_kind *kinds, size_t n) {
@@ -132,7 +133,7 @@ static void print_json(const struct ebb_job_kind *kinds, size_t n) {
 static void print_table(const struct ebb_job_kind *kinds, size_t n) {
   static const struct table_column columns[] = {
       {"POOL", false}, {"JOB", false},     {"RUNS", true},    {"MEAN", true},    {"LONGEST", true},
-      {"PEAK", true},  {"RETAINED", true}, {"PER RUN", true}, {"LARGEST", true},
+      {"PEAK", true},  {"RETAINED", true}, {"PER RUN", true}, {"LARGEST", true}, {"STALL", true},
   };
   struct table table;
   table__init(&table, columns, sizeof(columns) / sizeof(*columns));
@@ -147,6 +148,7 @@ static void print_table(const struct ebb_job_kind *kinds, size_t n) {
     table__add_size(&table, kind->retained_bytes);
     table__add_size(&table, mean(kind->retained_bytes, kind->runs));
     table__add_size(&table, kind->retained_most_bytes);
+    table__add_duration(&table, kind->stall_us == EBB_UNKNOWN ? EBB_UNKNOWN : kind->stall_us * NS_PER_US);
   }
   table__print(&table, stdout);
   table__done(&table);

@@ -62,6 +62,8 @@ static void claim(struct ebb_job_kind *kind, const char *pool, const char *label
     return;
   if (!of_pool(kind, pool))
     *kind = (struct ebb_job_kind){0};
+  if (!kind->pool[0])
+    kind->minor_faults = kind->major_faults = kind->stall_us = EBB_UNKNOWN;
   (void)text__copy(kind->pool, sizeof(kind->pool), pool);
   (void)text__copy(kind->label, sizeof(kind->label), fresh ? label : other);
 }
@@ -75,11 +77,19 @@ static uint64_t sum(uint64_t a, uint64_t b) {
   return __builtin_add_overflow(a, b, &total) ? EBB_UNKNOWN - 1 : total;
 }
 
+static void add_known(__u64 *to, uint64_t value) {
+  if (value != EBB_UNKNOWN)
+    *to = *to == EBB_UNKNOWN ? value : sum(*to, value);
+}
+
 void jobstats__count(struct ebb_job_kind *kind, const struct jobstats_run *run) {
   claim(kind, run->pool, label_or_dash(run->label));
   kind->runs++;
   kind->total_ns = sum(kind->total_ns, run->lasted_ns);
   kind->longest_ns = larger(kind->longest_ns, run->lasted_ns);
+  add_known(&kind->minor_faults, run->minor_faults);
+  add_known(&kind->major_faults, run->major_faults);
+  add_known(&kind->stall_us, run->stall_us);
   if (run->peak_bytes != EBB_UNKNOWN)
     kind->peak_bytes = larger(kind->peak_bytes, run->peak_bytes);
   if (run->before_bytes == EBB_UNKNOWN || run->after_bytes == EBB_UNKNOWN || run->after_bytes <= run->before_bytes)
@@ -95,33 +105,72 @@ struct label {
   uint64_t sequence;
 };
 
-/* "<sequence> <label>\n" in the field for sequences of that parity. Without its newline it is not whole. */
-static bool parse_field(const char *lease, uint64_t parity, struct label *ret) {
-  const char *field = lease + EBB_LEASE_LABEL_OFFSET(parity);
-  const char *end = memchr(field, '\n', EBB_LEASE_LABEL_FIELD);
-  const char *blank = end ? memchr(field, ' ', (size_t)(end - field)) : NULL;
+/* "<sequence> <label>\n" at the beginning of n bytes. Without its newline it is not whole. */
+static bool parse_line(const char *line, size_t n, struct label *ret) {
+  const char *end = memchr(line, '\n', n);
+  const char *blank = end ? memchr(line, ' ', (size_t)(end - line)) : NULL;
   char digits[24] = {0};
   uint64_t sequence;
-  if (!blank || (size_t)(blank - field) >= sizeof(digits))
+  if (!blank || (size_t)(blank - line) >= sizeof(digits))
     return false;
-  memcpy(digits, field, (size_t)(blank - field));
-  if (strlen(digits) != (size_t)(blank - field) || parse__number(digits, UINT64_MAX, &sequence) < 0)
-    return false;
-  if ((sequence & 1) != parity)
+  memcpy(digits, line, (size_t)(blank - line));
+  if (strlen(digits) != (size_t)(blank - line) || parse__number(digits, UINT64_MAX, &sequence) < 0)
     return false;
   *ret = (struct label){.text = blank + 1, .n = (size_t)(end - blank - 1), .sequence = sequence};
   return true;
 }
 
-int jobstats__label(const char *lease, char *to, uint32_t size, uint64_t *ret_sequence) {
-  struct label even, odd;
-  bool has_even = parse_field(lease, 0, &even), has_odd = parse_field(lease, 1, &odd);
-  if (!has_even && !has_odd)
-    return -ENOENT;
-  const struct label *newest = !has_odd || (has_even && even.sequence > odd.sequence) ? &even : &odd;
+/* The labels of a lease, the older one first; how many there are. */
+static int parse_labels(const char *lease, struct label labels[2]) {
+  int n = 0;
+  for (uint64_t parity = 0; parity < 2; parity++)
+    if (parse_line(lease + EBB_LEASE_LABEL_OFFSET(parity), EBB_LEASE_LABEL_FIELD, &labels[n]) &&
+        (labels[n].sequence & 1) == parity)
+      n++;
+  if (n == 2 && labels[0].sequence > labels[1].sequence) {
+    struct label newer = labels[0];
+    labels[0] = labels[1];
+    labels[1] = newer;
+  }
+  return n;
+}
+
+static void put(const struct label *label, char *to, uint32_t size) {
   struct text text;
   text__init(&text, to, size);
-  text__add_visible(&text, newest->text, newest->n);
-  *ret_sequence = newest->sequence;
+  text__add_visible(&text, label->text, label->n);
+}
+
+int jobstats__label(const char *lease, char *to, uint32_t size, uint64_t *ret_sequence) {
+  struct label labels[2];
+  int n = parse_labels(lease, labels);
+  if (!n)
+    return -ENOENT;
+  put(&labels[n - 1], to, size);
+  *ret_sequence = labels[n - 1].sequence;
+  return 0;
+}
+
+static bool names_nothing(const struct label *label) {
+  return label->n == 1 && label->text[0] == unlabelled[0];
+}
+
+int jobstats__next_label(const char *lease, uint64_t after, char *to, uint32_t size, uint64_t *ret_sequence) {
+  struct label labels[2];
+  int n = parse_labels(lease, labels), next = 0;
+  while (next < n && (labels[next].sequence <= after || (names_nothing(&labels[next]) && next < n - 1)))
+    next++;
+  if (next == n)
+    return -ENOENT;
+  put(&labels[next], to, size);
+  *ret_sequence = labels[next].sequence;
+  return 0;
+}
+
+int jobstats__label_line(const char *line, uint32_t n, char *to, uint32_t size) {
+  struct label label;
+  if (!parse_line(line, n, &label))
+    return -ENOENT;
+  put(&label, to, size);
   return 0;
 }

@@ -16,6 +16,8 @@
 #include "ebb/kernel.h"
 #include "kernfile.h"
 #include "loader.h"
+#include "percpu.h"
+#include "probe.h"
 #include "probe.skel.h"
 #include "psi.h"
 
@@ -33,25 +35,8 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list argu
   return 0;
 }
 
-/* Load one program of the probe alone. NULL with errno set. */
-static struct probe *load_only(const char *name) {
-  struct probe *skel = probe__open();
-  struct bpf_program *program;
-  if (!skel)
-    return NULL;
-  bpf_object__for_each_program(program, skel->obj)(void)
-      bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
-  int r = probe__load(skel);
-  if (r) {
-    probe__destroy(skel);
-    errno = -r;
-    return NULL;
-  }
-  return skel;
-}
-
 static int try_program(const char *name) {
-  struct probe *skel = load_only(name);
+  struct probe *skel = probe__only(name);
   if (!skel)
     return -errno;
   struct bpf_program *program = bpf_object__find_program_by_name(skel->obj, name);
@@ -77,7 +62,7 @@ static int run_iterator(struct probe *skel, enum ebb_rss_layout *ret) {
 }
 
 static int try_iterator(enum ebb_rss_layout *ret) {
-  struct probe *skel = load_only("probe_iter");
+  struct probe *skel = probe__only("probe_iter");
   if (!skel)
     return -errno;
   int r = run_iterator(skel, ret);
@@ -88,9 +73,13 @@ static int try_iterator(enum ebb_rss_layout *ret) {
 static void probe_layout(struct feature *rows) {
   static const char *const names[] = {"unknown", "plain counters", "per-CPU counters"};
   enum ebb_rss_layout layout = EBB_RSS_UNKNOWN;
+  uint64_t offsets[EBB_CPUS_MAX];
+  int cpus = percpu__offsets(offsets, EBB_CPUS_MAX);
   note(&rows[FEATURE_SWEEP], try_iterator(&layout));
   rows[FEATURE_LAYOUT].ok = layout != EBB_RSS_UNKNOWN;
   (void)snprintf(rows[FEATURE_LAYOUT].detail, sizeof(rows[0].detail), "%s", names[layout]);
+  /* Plain counters have no parts that they would have to be summed of. */
+  note(&rows[FEATURE_EXACT], layout == EBB_RSS_SPLIT || cpus > 0 ? 0 : cpus ? cpus : -ENODATA);
   rows[FEATURE_RSS_EACH].ok = rows[FEATURE_RSS].ok && layout == EBB_RSS_PERCPU;
 }
 

@@ -28,6 +28,7 @@
   X(LAYOUT, "rss-layout", "memory counters of a process", "a kernel whose mm_struct is known here")                    \
   X(RSS, "rss_stat", "growth as it happens", "kernel 5.8 or newer")                                                    \
   X(RSS_EACH, "rss_stat-each", "rss_stat on every change", "kernel 6.2 or newer")                                      \
+  X(EXACT, "exact-counters", "exact footprints at begin and end of a job", "kernel 6.2 or newer, or before 6.2")       \
   X(TASK_STORAGE, "task-storage", "per-task state for stall times", "kernel 5.13 or newer")                            \
   X(PSI, "psi", "memory pressure of the host", "boot with psi=1")                                                      \
   X(CHILDREN, "children", "finding strays without a scan", "a kernel with CONFIG_PROC_CHILDREN")                       \

@@ -26,7 +26,6 @@ struct feed_worker {
   struct lease_key lease;
   uint64_t armed_bytes; /* EBB_UNKNOWN: disarmed */
   uint32_t early;       /* nominations in vain since the last sweep */
-  uint64_t last_turn;   /* whose end was reported */
   uint32_t changes;     /* as of the last sweep */
   bool grown;           /* descendants were found: its lease must be looked at again */
   /* What /proc said last, and what the kernel side said then: when that moves, it is asked again. */

@@ -79,6 +79,8 @@ static void confirm(struct feed *feed, uint32_t index, uint64_t at_ns) {
       .before_bytes = EBB_UNKNOWN,
       .after_bytes = bytes,
       .peak_bytes = EBB_UNKNOWN,
+      .minor_faults = EBB_UNKNOWN,
+      .major_faults = EBB_UNKNOWN,
   };
   if (!outbox__put(&feed->outbox, &event))
     return; /* still armed here: the next sweep tries again */
@@ -102,22 +104,25 @@ void feed__overtake(struct feed *feed, uint64_t now_ns) {
 }
 
 static void release(struct feed *feed, const struct ebb_event *event) {
-  struct feed_worker *worker = &feed->workers[event->worker];
-  /* Two threads that let go at one time may both find themselves the last. */
-  if (event->turn == worker->last_turn)
-    return;
-  worker->last_turn = event->turn;
-  feed->to[feed->n_to++] = (struct sensor_event){
+  struct sensor_event *to = &feed->to[feed->n_to++];
+  *to = (struct sensor_event){
       .kind = SENSOR_RELEASED,
       .worker = event->worker,
-      .generation = worker->generation,
+      .generation = feed->workers[event->worker].generation,
       .at_ns = event->at_ns,
       .held_ns = event->held_ns,
       .turn = event->turn,
       .before_bytes = event->pages_before * feed->page_bytes,
       .after_bytes = event->pages_after * feed->page_bytes,
       .peak_bytes = event->pages_peak * feed->page_bytes,
+      .minor_faults = event->minor_faults,
+      .major_faults = event->major_faults,
+      .stall_us = EBB_UNKNOWN,
+      .resting = !event->others,
+      .labelled = event->labelled,
   };
+  if (event->labelled)
+    memcpy(to->label, event->label, sizeof(to->label));
 }
 
 /* Nothing in a record is taken on trust: a stale one may name a worker that is no more. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ebb.skel.h"
+#include "percpu.h"
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 /* PROC_PID_INIT_INO. */
@@ -154,6 +155,8 @@ static int open_all(struct loader *loader, const struct loader_options *options,
   loader__set_level(loader, UINT32_MAX);
   loader->has_growth = loader->growth;
   loader->skel->bss->look_tgid = (__u32)getpid();
+  int cpus = percpu__offsets((uint64_t *)loader->skel->bss->cpu_offsets, EBB_CPUS_MAX);
+  loader->skel->bss->n_cpus = cpus > 0 ? (__u32)cpus : 0;
   return 0;
 }
 

@@ -23,6 +23,7 @@ struct procfeed_worker {
   struct sensor_reading reading;
   struct members_faults faults, faults_gone; /* totals do not fall when a process goes */
   uint64_t before_bytes, peak_bytes;         /* of the turn that is on */
+  struct members_faults rest, taken;         /* when it was last between jobs; and before the turn that is on */
 };
 
 struct procfeed {
@@ -53,6 +54,10 @@ static uint64_t footprint(const struct procfeed_worker *worker) {
   return r->processes ? r->anon_bytes + r->shmem_bytes + r->swap_bytes : EBB_UNKNOWN;
 }
 
+static uint64_t faults_since(uint64_t now, uint64_t then) {
+  return now > then ? now - then : 0;
+}
+
 static void tell(struct procfeed *feed, uint32_t index, enum sensor_event_kind kind, uint64_t now_ns) {
   struct procfeed_worker *worker = &feed->workers[index];
   bool released = kind == SENSOR_RELEASED;
@@ -66,6 +71,10 @@ static void tell(struct procfeed *feed, uint32_t index, enum sensor_event_kind k
       .before_bytes = released ? worker->before_bytes : EBB_UNKNOWN,
       .after_bytes = footprint(worker),
       .peak_bytes = released ? worker->peak_bytes : EBB_UNKNOWN,
+      .minor_faults = released ? faults_since(worker->reading.minor_faults, worker->taken.minor) : EBB_UNKNOWN,
+      .major_faults = released ? faults_since(worker->reading.major_faults, worker->taken.major) : EBB_UNKNOWN,
+      .stall_us = EBB_UNKNOWN,
+      .resting = true,
   };
   if (!outbox__put(&feed->outbox, &event))
     feed->drops++;
@@ -83,6 +92,7 @@ static void see_lease(struct procfeed *feed, uint32_t index, const struct lease_
     reading->turns++;
     reading->taken_ns = now_ns;
     worker->peak_bytes = worker->before_bytes;
+    worker->taken = worker->rest;
   }
   if ((busy || was_busy) && bytes != EBB_UNKNOWN && (bytes > worker->peak_bytes || worker->peak_bytes == EBB_UNKNOWN))
     worker->peak_bytes = bytes;
@@ -92,6 +102,7 @@ static void see_lease(struct procfeed *feed, uint32_t index, const struct lease_
   if (!busy) {
     reading->taken_ns = 0;
     worker->before_bytes = bytes;
+    worker->rest = (struct members_faults){reading->minor_faults, reading->major_faults};
   }
 }
 

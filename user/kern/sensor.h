@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "ebb/facts.h"
+#include "ebb/lease.h"
 
 /* A worker to follow. */
 struct sensor_target {
@@ -34,15 +35,20 @@ struct sensor_reading {
 
 enum sensor_event_kind { SENSOR_CROSSED, SENSOR_RELEASED };
 
-/* Something that should be judged at once. */
+/* Something that should be judged at once. SENSOR_RELEASED: one lock was let go; see struct ebb_event for what is charged
+ * to jobs that overlap. Everything but who, when and which turn may be unknown. */
 struct sensor_event {
   enum sensor_event_kind kind;
   uint32_t worker;
   uint32_t generation;
   uint64_t at_ns;
-  uint64_t held_ns; /* SENSOR_RELEASED: and the footprints, which may be unknown */
+  uint64_t held_ns;
   uint64_t turn;
   uint64_t before_bytes, after_bytes, peak_bytes;
+  uint64_t minor_faults, major_faults, stall_us;
+  bool resting;  /* no other lock of this worker is held */
+  bool labelled; /* `label` is what the worker itself keeps of this turn; else look into the lease */
+  char label[EBB_LEASE_LABEL_FIELD]; /* a label line, not to be trusted, or nothing */
 };
 
 struct sensor; /* opaque */

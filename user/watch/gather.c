@@ -55,6 +55,8 @@ static void follow(struct watch *watch, uint32_t index, const struct board_slot 
       .lease_path = path,
   };
   int error = watch->sensor->ops->add(watch->sensor, &target);
+  if (!error)
+    jobs__follow(watch, index);
   if (error && error != -ESRCH)
     log__warning("%s: cannot follow pid %d: %s", name, record->pid, strerror(-error));
 }

@@ -11,21 +11,41 @@
 /* Judged at once when the footprint is within this of the limit; kernel counters may be off by a batch per CPU. */
 #define NEAR_BYTES (4ULL * 1024 * 1024)
 
-static int read_label(const struct follow *follow, char *label, uint64_t *ret_sequence) {
-  char lease[EBB_LEASE_BYTES] = {0};
-  if (follow->lease_fd < 0 || pread(follow->lease_fd, lease, sizeof(lease), 0) <= 0)
-    return -1;
-  return jobstats__label(lease, label, EBB_LABEL_BYTES, ret_sequence);
+static bool read_lease(const struct follow *follow, char lease[EBB_LEASE_BYTES]) {
+  memset(lease, 0, EBB_LEASE_BYTES);
+  return follow->lease_fd >= 0 && pread(follow->lease_fd, lease, EBB_LEASE_BYTES, 0) > 0;
 }
 
 /*
- * Was this turn a job? A worker that writes labels tells by a new one that is not "-"; for one that never does, every turn
- * but the first (which says "ready") is a job.
+ * By the file, labels come in the order of the turns, but only the last two are there. One that was overwritten before it
+ * was read leaves a gap in the numbers: its turn is counted without it.
  */
-static bool was_job(const struct follow *follow, bool labelled, const char *label, uint64_t sequence, uint64_t turn) {
-  if (labelled)
-    return sequence != follow->label_sequence && strcmp(label, "-") != 0;
-  return turn > 1 || follow->seasoned;
+static bool take_from_lease(struct follow *follow, char label[EBB_LABEL_BYTES]) {
+  char lease[EBB_LEASE_BYTES];
+  uint64_t before = follow->label_sequence;
+  if (read_lease(follow, lease) &&
+      !jobstats__next_label(lease, before, label, EBB_LABEL_BYTES, &follow->label_sequence)) {
+    follow->labels_lost += follow->label_sequence - before - 1;
+    return strcmp(label, "-") != 0;
+  }
+  if (!follow->labels_lost)
+    return false;
+  follow->labels_lost--;
+  return true;
+}
+
+/*
+ * Was this turn a job, and which? A worker that writes labels tells by a new one that is not "-"; for one that never does,
+ * every turn but the first (which says "ready") is a job. Labels are not trusted: they only name a row.
+ */
+static bool was_job(struct follow *follow, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
+  bool named;
+  if (event->labelled)
+    named = !jobstats__label_line(event->label, sizeof(event->label), label, EBB_LABEL_BYTES);
+  else
+    named = take_from_lease(follow, label);
+  follow->labels |= named || follow->label_sequence;
+  return follow->labels ? named && (!event->labelled || strcmp(label, "-") != 0) : event->turn > 1 || follow->seasoned;
 }
 
 static void count(struct watch *watch, const struct sensor_event *event, const char *label) {
@@ -40,26 +60,17 @@ static void count(struct watch *watch, const struct sensor_event *event, const c
                                            .before_bytes = event->before_bytes,
                                            .after_bytes = event->after_bytes,
                                            .peak_bytes = event->peak_bytes,
+                                           .minor_faults = event->minor_faults,
+                                           .major_faults = event->major_faults,
+                                           .stall_us = event->stall_us,
                                        });
   record.kind = watch->jobs[index];
   seqfile__store(&watch->trace, &trace__of(&watch->trace)->jobs[index], &record, sizeof(record));
 }
 
-bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
-  struct follow *follow = &watch->follows[event->worker];
+/* Between two jobs: what is held now is what its jobs left behind. true: it should be judged now. */
+static bool came_to_rest(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
-  char label[EBB_LABEL_BYTES] = "";
-  uint64_t sequence = 0;
-  follow->released_ns = event->at_ns;
-  bool labelled = read_label(follow, label, &sequence) == 0;
-  if (was_job(follow, labelled, label, sequence, event->turn)) {
-    worker->jobs++;
-    count(watch, event, labelled ? label : "-");
-  }
-  if (labelled)
-    follow->label_sequence = sequence;
-  if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
-    worker->peak_bytes = event->peak_bytes;
   if (event->after_bytes != EBB_UNKNOWN)
     worker->rest_bytes = event->after_bytes;
   if (worker->state == EBB_SLOT_DUE)
@@ -71,11 +82,39 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   return near;
 }
 
+bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
+  struct follow *follow = &watch->follows[event->worker];
+  struct ebb_worker_facts *worker = &watch->workers[event->worker];
+  char label[EBB_LABEL_BYTES] = "-";
+  follow->released_ns = event->at_ns;
+  if (was_job(follow, event, label)) {
+    worker->jobs++;
+    count(watch, event, label);
+  }
+  if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
+    worker->peak_bytes = event->peak_bytes;
+  return event->resting && came_to_rest(watch, event, now_ns);
+}
+
 void jobs__label(struct watch *watch, uint32_t index) {
   struct ebb_worker_facts *worker = &watch->workers[index];
+  char lease[EBB_LEASE_BYTES];
   uint64_t sequence;
-  if (!worker->busy || read_label(&watch->follows[index], worker->job, &sequence) || !strcmp(worker->job, "-"))
+  if (!worker->busy || !read_lease(&watch->follows[index], lease) ||
+      jobstats__label(lease, worker->job, sizeof(worker->job), &sequence) || !strcmp(worker->job, "-"))
     worker->job[0] = 0;
+}
+
+void jobs__follow(struct watch *watch, uint32_t index) {
+  struct follow *follow = &watch->follows[index];
+  struct sensor_reading reading;
+  char lease[EBB_LEASE_BYTES], label[EBB_LABEL_BYTES];
+  uint64_t newest;
+  if (!read_lease(follow, lease) || jobstats__label(lease, label, sizeof(label), &newest))
+    return;
+  bool busy = !watch->sensor->ops->read(watch->sensor, index, false, &reading) && reading.busy;
+  follow->labels = true;
+  follow->label_sequence = busy && newest ? newest - 1 : newest;
 }
 
 void jobs__restore(struct watch *watch) {

@@ -47,7 +47,9 @@ struct follow {
   uint64_t held_bytes; /* its footprint before it began to go */
   uint64_t struck_ns;
   uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
-  uint64_t label_sequence; /* of the last label that was counted */
+  bool labels;             /* it has written one */
+  uint64_t label_sequence; /* of the last one that was taken from its lease */
+  uint64_t labels_lost;    /* overwritten before they were read, by turns that are not counted yet */
   uint64_t sampled_us;
 };
 
@@ -111,7 +113,8 @@ void act__effects(struct watch *watch, uint64_t now_ns);
 
 /* jobs.c: a lease was let go. true: this worker should be judged now. */
 bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns);
-void jobs__label(struct watch *watch, uint32_t index); /* of the job that it is at */
+void jobs__follow(struct watch *watch, uint32_t index); /* what had been labelled before */
+void jobs__label(struct watch *watch, uint32_t index);  /* of the job that it is at */
 void jobs__restore(struct watch *watch);
 
 /* record.c: the trace. */
