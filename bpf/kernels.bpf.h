@@ -77,13 +77,14 @@ static __always_inline enum ebb_rss_layout rss__layout(void) {
               ? BPF_CORE_READ((struct mm_struct___split *)(mm), rss_stat.count[member].counter)                        \
               : 0))
 
-/* The same where the verifier knows the pointer: a plain load, for the one place where nanoseconds count. */
+/*
+ * The same where the verifier knows the pointer: a plain load, for the one place where nanoseconds count. Not up to 6.1:
+ * there verifiers do not follow an array of a typedef of a struct, and the event comes once in some 64 faults anyway.
+ */
 #define rss__load(mm, member)                                                                                          \
   (bpf_core_field_exists(struct mm_struct___percpu, rss_stat[0].count)                                                 \
        ? ((struct mm_struct___percpu *)(mm))->rss_stat[member].count                                                   \
-       : (bpf_core_field_exists(struct mm_struct___split, rss_stat.count[0].counter)                                   \
-              ? ((struct mm_struct___split *)(mm))->rss_stat.count[member].counter                                     \
-              : 0))
+       : rss__read(mm, member))
 
 /* The address of one counter, for those who sum its parts; 0 where it has none. */
 #define rss__counter(mm, member)                                                                                       \
