@@ -4,6 +4,7 @@
 
 #include <sys/swap.h>
 
+#include "ebb.skel.h"
 #include "feed.h"
 #include "procstat.h"
 
@@ -65,6 +66,11 @@ static uint64_t error_bytes(unsigned processes) {
   return feed__of(sensor)->slop_pages * 4096 * processes;
 }
 
+/* What of a counter even /proc does not show yet: up to 6.1 each thread keeps the changes of 64 events to itself. */
+static uint64_t unseen_bytes(void) {
+  return feed__of(sensor)->loader.skel->bss->sweep_layout == EBB_RSS_SPLIT ? 64 * 4096 : 0;
+}
+
 static void test_growth_and_shrinkage_follow_proc(void **state) {
   (void)state;
   NEED_BPF();
@@ -93,7 +99,7 @@ static void test_shared_memory_is_counted_apart(void **state) {
   struct sensor_reading before = reading(true);
   assert_int_equal(puppet__do(&puppet, PUPPET_SHARE, 32 * MIB), 0);
   struct sensor_reading after = reading(true);
-  assert_int_equal(after.shmem_bytes - before.shmem_bytes, 32 * MIB);
+  assert_in_range(after.shmem_bytes - before.shmem_bytes + unseen_bytes(), 32 * MIB, 32 * MIB + 2 * unseen_bytes());
   assert_near(after.anon_bytes, before.anon_bytes);
 }
 
@@ -292,6 +298,8 @@ static void test_sums_stay_right_under_racing_forks(void **state) {
       assert_int_equal(kill(child, SIGKILL), 0);
   }
   await(reading(true).processes == 1);
+  /* Up to 6.15 an exit is told when the memory has been given back, a while after the process stopped counting. */
+  await(kernel_bytes() <= proc_bytes(puppet.pid) + error_bytes(1));
   assert_in_range(kernel_bytes() + error_bytes(1), proc_bytes(puppet.pid), proc_bytes(puppet.pid) + 2 * error_bytes(1));
 }
 
