@@ -74,6 +74,9 @@ struct ebb_kworker {
   __u64 pages_peak;  /* most pages since then */
   __u64 pages_first; /* pages when it was first taken: a fresh worker's; ~0: that was not seen */
   __u32 changes;     /* raised by each process that comes or goes */
+  __u32 generation;  /* whose record this is, for a watch that finds it: written by the one that began it */
+  __u64 start_time;  /* of the root process, clock ticks since boot */
+  __s32 pid;
   __u32 reserved;
 };
 
@@ -113,7 +116,7 @@ struct ebb_sweep {
 #define EBB_LOOK_LOCKS_MAX 64
 
 _Static_assert(sizeof(struct ebb_event) == 192, "event layout");
-_Static_assert(sizeof(struct ebb_kworker) == 72, "worker layout");
+_Static_assert(sizeof(struct ebb_kworker) == 88, "worker layout");
 _Static_assert(sizeof(struct ebb_sweep) == 72, "sweep layout");
 
 #endif

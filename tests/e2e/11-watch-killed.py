@@ -5,13 +5,14 @@
 Actors: ebbd and ebb-watch, which the test kills by its pid; pool reports, three Python workers that write down every
 signal: slot 0 in a long job when it happens, slot 1 idle with 40 MiB kept, slot 2 grows in a job over the kill.
 """
+import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import signal  # noqa: E402
 
-from ebbtest import MIB, PATIENCE, Ebb, check, main, running, wait_for  # noqa: E402
+from ebbtest import MIB, PATIENCE, Ebb, Skip, check, main, running, wait_for  # noqa: E402
 
 
 def idle_slot(ebb, slot, jobs):
@@ -70,6 +71,31 @@ def watch_comes_back():
         check(ebb.audit(ev="watch", signal=9), f"the audit tells how it ended: {ebb.audit(ev='watch')}")
 
 
+def nothing_is_missed_meanwhile():
+    """The kernel side goes on without a watch: jobs that begin and end before the next one is there are counted."""
+    with Ebb({"reports": {"footprint_limit": "100M"}}) as ebb:
+        ebb.ready()
+        ebb.needs_bpf("there is no kernel side")
+        if not ebb.pins():
+            raise Skip("no bpffs here")
+        ebb.done(ebb.order("reports", 0, ["turns", 100, 0, "a", "b"], lease=False))
+        wait_for(lambda: ebb.slot("reports", 0)["jobs"] == 100, PATIENCE, "a hundred jobs are counted")
+        long = ebb.order("reports", 0, ["take", 60], ["give"], ["work", 4], label="long")
+        ebb.wait_journal(PATIENCE, ev="start", order=long)
+        wait_for(lambda: ebb.slot("reports", 0)["state"] == "busy", PATIENCE, "the job is seen")
+        kill_watch(ebb)
+        ebb.done(long)
+        os.kill(ebb.status()["watch"]["pid"], signal.SIGKILL)
+        ebb.done(ebb.order("reports", 0, ["turns", 100, 0, "a", "b"], lease=False))
+        wait_for(lambda: ebb.slot("reports", 0)["jobs"] == 201, PATIENCE, "none is missed, none counted twice")
+        kinds = {kind["label"]: kind for kind in json.loads(ebb.ebb("jobs", "--json"))["jobs"]}
+        check({label: kind["runs"] for label, kind in kinds.items()} == {"a": 100, "b": 100, "long": 1}, f"{kinds}")
+        check(kinds["long"]["peak_bytes"] >= 60 * MIB, f"with a peak from before the kill: {kinds}")
+        check(kinds["long"]["duration_mean_s"] >= 4, f"and its whole length: {kinds}")
+        ebb.stop()
+        check(not ebb.pins(), f"nothing stays behind: {ebb.pins()}")
+
+
 def killed_again_and_again():
     with Ebb({"reports": {"footprint_limit": "64M"}}) as ebb:
         ebb.ready()
@@ -80,4 +106,4 @@ def killed_again_and_again():
         ebb.wait_audit(PATIENCE, ev="ready", pool="reports", slot=0, generation=2)
 
 
-main(watch_comes_back, killed_again_and_again)
+main(watch_comes_back, nothing_is_missed_meanwhile, killed_again_and_again)

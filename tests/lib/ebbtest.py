@@ -14,6 +14,7 @@ Each case starts its own ebbd in its own run directory, and ends with the check 
 sleeps and hopes: conditions are waited for with a deadline in seconds.
 """
 import datetime
+import glob
 import grp
 import json
 import os
@@ -297,6 +298,11 @@ class Ebb:
         """Skip where job ends are only seen by sweeps."""
         if wait_for(lambda: self.status()["watch"]["tier"], PATIENCE, "the watch tells its tier") == "proc":
             raise Skip(f"no BPF: {why}")
+
+    def pins(self):
+        """What the kernel side has pinned for this run directory."""
+        status = os.stat(self.run_dir)
+        return glob.glob(f"/sys/fs/bpf/ebb-{status.st_dev:x}-{status.st_ino:x}-*/*")
 
     def holds(self, pool, slot, mib, deadline=PATIENCE):
         """Wait until the watch sees that much in a slot's worker; the worker."""

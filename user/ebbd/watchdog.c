@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "log.h"
 #include "pidfd.h"
+#include "pindir.h"
 
 #define RESTART_FIRST_NS (100 * NS_PER_MS)
 #define RESTART_MOST_NS (10 * NS_PER_SEC)
@@ -135,6 +136,7 @@ void watchdog__done(struct keeper *keeper) {
     (void)pidfd__wait(watchdog->pidfd, false, &code, &signal);
     (void)close(watchdog->pidfd);
   }
+  pindir__remove(keeper->run_dirfd, 0); /* for the next watch of this ebbd, not for that of another one */
   if (watchdog->bell_fd >= 0)
     (void)close(watchdog->bell_fd);
   watchdog->bell_fd = watchdog->pidfd = -1;

@@ -38,48 +38,106 @@ static void feed__remove(struct sensor *sensor, uint32_t index) {
 }
 
 /* The kernel side believes a record from the moment when it has its life. */
-static void begin_life(struct feed *feed, uint32_t index) {
+static void begin_life(struct feed *feed, uint32_t index, uint64_t start_time) {
   struct ebb_kworker *kworker = &feed->loader.workers[index];
   if (!++feed->life)
     feed->life = 1;
-  *kworker = (struct ebb_kworker){.armed_pages = EBB_UNKNOWN, .pages_first = EBB_UNKNOWN};
+  *kworker = (struct ebb_kworker){
+      .armed_pages = EBB_UNKNOWN,
+      .pages_first = EBB_UNKNOWN,
+      .generation = feed->workers[index].generation,
+      .pid = feed->workers[index].pid,
+      .start_time = start_time,
+  };
   __atomic_store_n(&kworker->life, feed->life, __ATOMIC_RELEASE);
   feed->workers[index].life = feed->life;
+}
+
+/* An earlier watch followed this very worker, and the kernel side has gone on: then so does its record. */
+static bool resume_life(struct feed *feed, uint32_t index, uint64_t start_time) {
+  struct ebb_kworker *kworker = &feed->loader.workers[index];
+  struct feed_worker *worker = &feed->workers[index];
+  struct ebb_lease lease = lease_of(&worker->lease);
+  struct ebb_owner owner;
+  if (!kworker->life || kworker->pid != worker->pid || kworker->generation != worker->generation ||
+      kworker->start_time != start_time ||
+      bpf_map_lookup_elem(bpf_map__fd(feed->loader.skel->maps.leases), &lease, &owner) || owner.worker != index ||
+      owner.life != kworker->life)
+    return false;
+  kworker->flags = 0;
+  kworker->armed_pages = EBB_UNKNOWN;
+  worker->life = kworker->life;
+  return true;
+}
+
+static int follow(struct feed *feed, uint32_t index, uint64_t start_time, int lease_fd) {
   if (feed->tally.n_workers <= index)
     feed->tally.n_workers = index + 1;
+  if (!resume_life(feed, index, start_time)) {
+    begin_life(feed, index, start_time);
+    int r = enter_lease(feed, index);
+    if (!r)
+      r = feed__adopt(feed, index, feed->workers[index].pid);
+    if (r)
+      return r;
+  }
+  feed->search_due = true;
+  feed__look(feed, lease_fd);
+  return 0;
 }
 
 static int feed__add(struct sensor *sensor, const struct sensor_target *target) {
   struct feed *feed = feed__of(sensor);
   struct lease_key key;
+  struct procstat stat;
   if (target->worker >= EBB_SLOTS_MAX)
     return -ERANGE;
   int r = lease__key(target->lease_fd, &key);
+  if (!r)
+    r = procstat__read(target->pid, &stat);
   if (r)
     return r;
-  if (kill(target->pid, 0) && errno == ESRCH)
-    return -ESRCH;
   char *path = strdup(target->lease_path);
   if (!path)
     return -ENOMEM;
   feed__remove(sensor, target->worker);
-  begin_life(feed, target->worker);
   struct feed_worker *worker = &feed->workers[target->worker];
   worker->generation = target->generation;
   worker->pid = target->pid;
   worker->lease_path = path;
   worker->lease = key;
   worker->armed_bytes = EBB_UNKNOWN;
-  r = enter_lease(feed, target->worker);
-  if (!r)
-    r = feed__adopt(feed, target->worker, target->pid);
-  if (r) {
+  r = follow(feed, target->worker, stat.start_time, target->lease_fd);
+  if (r)
     feed__remove(sensor, target->worker);
-    return r;
+  return r;
+}
+
+/* Whom an earlier watch followed and we do not, after all whom we do have been added. */
+static void forget_others(struct feed *feed) {
+  int leases = bpf_map__fd(feed->loader.skel->maps.leases);
+  struct ebb_lease *at = NULL, key, next;
+  for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
+    if (!feed->workers[i].life)
+      __atomic_store_n(&feed->loader.workers[i].life, 0, __ATOMIC_RELEASE);
+  while (!bpf_map_get_next_key(leases, at, &next)) {
+    struct ebb_owner owner;
+    bool stale = !bpf_map_lookup_elem(leases, &next, &owner) &&
+                 (owner.worker >= EBB_SLOTS_MAX || feed->workers[owner.worker].life != owner.life);
+    if (stale && !bpf_map_delete_elem(leases, &next))
+      continue; /* on from the one before */
+    key = next;
+    at = &key;
   }
-  feed->search_due = true;
-  feed__look(feed, target->lease_fd);
-  return 0;
+}
+
+static int feed__sweep(struct sensor *sensor) {
+  struct feed *feed = feed__of(sensor);
+  if (feed->loader.resumed) {
+    forget_others(feed);
+    feed->loader.resumed = false;
+  }
+  return feed__sweep_all(feed);
 }
 
 static void feed__eager(struct sensor *sensor, uint32_t index, bool on) {
@@ -181,6 +239,9 @@ int feed__open(const struct loader_options *options, struct sensor **ret, char *
     return r;
   }
   feed->tier = tier_of(&feed->loader);
+  for (uint32_t i = 0; feed->loader.resumed && i < EBB_SLOTS_MAX; i++)
+    if (feed->loader.workers[i].life > feed->life)
+      feed->life = feed->loader.workers[i].life;
   *ret = &feed->sensor;
   return 0;
 }

@@ -72,7 +72,7 @@ int feed__search(struct feed *feed);
 void feed__look(struct feed *feed, int lease_fd);
 
 /* feed_read.c */
-int feed__sweep(struct sensor *sensor);
+int feed__sweep_all(struct feed *feed);
 int feed__read(struct sensor *sensor, uint32_t index, bool exact, struct sensor_reading *ret);
 int feed__private(struct sensor *sensor, uint32_t index, uint64_t *ret_bytes);
 /* Ask /proc what the worker's processes hold and remember the answer. 0, -ESRCH: none is left, … */

@@ -61,8 +61,7 @@ static int sweep(struct feed *feed) {
   return 0;
 }
 
-int feed__sweep(struct sensor *sensor) {
-  struct feed *feed = feed__of(sensor);
+int feed__sweep_all(struct feed *feed) {
   int r = sweep(feed);
   if (!r)
     feed__overtake(feed, clock__monotonic_ns());

@@ -13,6 +13,7 @@
 
 #include "ebb.skel.h"
 #include "percpu.h"
+#include "pins.h"
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 /* PROC_PID_INIT_INO. */
@@ -61,26 +62,31 @@ static int look_around(char *why, size_t why_bytes) {
   return 0;
 }
 
-static int load(struct loader *loader, bool growth) {
+static void forget(struct loader *loader) {
+  ebb__destroy(loader->skel);
+  loader->skel = NULL;
+}
+
+static int load(struct loader *loader, const char *pins, bool growth) {
   loader->skel = ebb__open();
   if (!loader->skel)
     return -errno;
   (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
-  int r = ebb__load(loader->skel);
-  if (r) {
-    ebb__destroy(loader->skel);
-    loader->skel = NULL;
-  }
+  int r = pins ? pins__take(loader->skel, pins) : 0;
+  if (!r)
+    r = ebb__load(loader->skel);
+  if (r)
+    forget(loader);
   return r;
 }
 
 /* One refused program makes libbpf drop the whole object, so what we can do without is left out step by step. */
-static int load_most(struct loader *loader, const struct loader_options *options) {
+static int load_most(struct loader *loader, const struct loader_options *options, const char *pins) {
   int r = -ENOENT;
   if (!options->no_growth)
-    r = load(loader, true);
+    r = load(loader, pins, true);
   if (r && r != -EPERM)
-    r = load(loader, false);
+    r = load(loader, pins, false);
   return r;
 }
 
@@ -103,6 +109,8 @@ static int attach_needed(struct loader *loader, const char **ret_what) {
       {skel->progs.sweep_tasks, &skel->links.sweep_tasks},
   };
   for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+    if (*needed[i].link)
+      continue; /* taken from the pins */
     int r = attach(needed[i].program, needed[i].link);
     if (r) {
       *ret_what = bpf_program__name(needed[i].program);
@@ -142,7 +150,12 @@ static int map_workers(struct loader *loader) {
 
 static int open_all(struct loader *loader, const struct loader_options *options, char *why, size_t why_bytes) {
   const char *what = "kernel programs";
-  int r = load_most(loader, options);
+  int r = options->pins ? load_most(loader, options, options->pins) : -ENOENT;
+  loader->resumed = !r;
+  if (r) {
+    said.first[0] = 0;
+    r = load_most(loader, options, NULL);
+  }
   if (r)
     return explain(r, what, why, why_bytes);
   r = attach_needed(loader, &what);
@@ -151,6 +164,10 @@ static int open_all(struct loader *loader, const struct loader_options *options,
   r = map_workers(loader);
   if (r)
     return explain(r, "map of workers", why, why_bytes);
+  if (options->pins && !loader->resumed) {
+    pins__drop(loader->skel, options->pins); /* less than what is needed, then */
+    (void)pins__keep(loader->skel, options->pins);
+  }
   loader->has_growth = bpf_program__fd(loader->skel->progs.memory_rss) >= 0;
   loader__set_level(loader, UINT32_MAX);
   loader->has_growth = loader->growth;

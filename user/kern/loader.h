@@ -16,12 +16,14 @@ struct loader {
   struct ebb *skel;            /* NULL: not open */
   struct ebb_kworker *workers; /* EBB_SLOTS_MAX of them, shared with the kernel */
   bool has_growth;             /* rss_stat loads and attaches here */
+  bool resumed;                /* what an earlier loader had pinned goes on */
   bool growth;                 /* … and is attached: growth is seen as it happens, not only by sweeps */
 };
 
 struct loader_options {
   bool verbose;
-  bool no_growth; /* leave rss_stat out */
+  bool no_growth;   /* leave rss_stat out */
+  const char *pins; /* directory in which maps and the programs of level 0 outlive us, see pins.h; NULL: they do not */
 };
 
 /*

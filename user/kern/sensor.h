@@ -88,5 +88,11 @@ struct sensor {
 /* The best sensor that this machine allows, or `want`: "auto", "bpf", "proc". *ret_why: one line on why it is not bpf (may be
  * empty). 0 or negative errno (only when `want` is "bpf", or out of memory). Closed by ops->close. */
 int sensor__open(const char *want, bool verbose, struct sensor **ret, char *ret_why, size_t why_bytes);
+/* The same for a sensor whose kernel side outlives it, in that directory of bpffs, and is found there by the next one. What
+ * was followed and is not added again before the first sweep is forgotten. */
+int sensor__open_kept(const char *want, bool verbose, const char *pins, struct sensor **ret, char *ret_why,
+                      size_t why_bytes);
+/* Of the kernel side of this build: another's is of no use to it. */
+uint64_t sensor__version(void);
 
 #endif

@@ -61,6 +61,7 @@ struct trace_pool {
 struct trace_worker {
   __u32 seq, pad;
   struct ebb_worker_facts facts;
+  __u64 label_sequence; /* of the last label that was counted, for the next watch */
 };
 struct trace_job {
   __u32 seq, pad;

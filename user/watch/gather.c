@@ -55,8 +55,6 @@ static void follow(struct watch *watch, uint32_t index, const struct board_slot 
       .lease_path = path,
   };
   int error = watch->sensor->ops->add(watch->sensor, &target);
-  if (!error)
-    jobs__follow(watch, index);
   if (error && error != -ESRCH)
     log__warning("%s: cannot follow pid %d: %s", name, record->pid, strerror(-error));
 }
@@ -154,6 +152,9 @@ int gather__board(struct watch *watch, uint64_t now_ns) {
     }
   for (uint32_t i = 0; i < view->n_pools; i++)
     take_pool(watch, i, now_ns);
+  for (uint32_t i = 0; i < watch->n_workers; i++)
+    if (watch->follows[i].generation && !watch->follows[i].begun)
+      jobs__begin(watch, i);
   return 0;
 }
 
@@ -259,6 +260,7 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
     worker->rest_bytes = worker->footprint_bytes;
   if (worker->footprint_bytes > worker->peak_bytes)
     worker->peak_bytes = worker->footprint_bytes;
+  watch->follows[index].labels_lost = 0; /* all events until now have been taken */
   jobs__label(watch, index);
   arm(watch, index);
 }

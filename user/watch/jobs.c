@@ -90,6 +90,9 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   if (was_job(follow, event, label)) {
     worker->jobs++;
     count(watch, event, label);
+    gather__worker(watch, event->worker, false,
+                   now_ns); /* the next watch, and who looks now, see it with its figures */
+    record__worker(watch, event->worker);
   }
   if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
     worker->peak_bytes = event->peak_bytes;
@@ -105,15 +108,18 @@ void jobs__label(struct watch *watch, uint32_t index) {
     worker->job[0] = 0;
 }
 
-void jobs__follow(struct watch *watch, uint32_t index) {
+void jobs__begin(struct watch *watch, uint32_t index) {
   struct follow *follow = &watch->follows[index];
   struct sensor_reading reading;
   char lease[EBB_LEASE_BYTES], label[EBB_LABEL_BYTES];
   uint64_t newest;
+  follow->begun = true;
   if (!read_lease(follow, lease) || jobstats__label(lease, label, sizeof(label), &newest))
     return;
-  bool busy = !watch->sensor->ops->read(watch->sensor, index, false, &reading) && reading.busy;
   follow->labels = true;
+  if (follow->label_sequence)
+    return; /* an earlier watch got that far */
+  bool busy = !watch->sensor->ops->read(watch->sensor, index, false, &reading) && reading.busy;
   follow->label_sequence = busy && newest ? newest - 1 : newest;
 }
 

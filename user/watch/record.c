@@ -50,6 +50,14 @@ static void record_pool(struct watch *watch, struct trace *trace, uint32_t index
   store(watch, &trace->pools[index], &now, sizeof(now));
 }
 
+void record__worker(struct watch *watch, uint32_t index) {
+  const struct trace_worker now = {
+      .facts = watch->workers[index],
+      .label_sequence = watch->follows[index].label_sequence,
+  };
+  store(watch, &trace__of(&watch->trace)->workers[index], &now, sizeof(now));
+}
+
 void record__all(struct watch *watch, uint64_t now_ns) {
   struct trace *trace = trace__of(&watch->trace);
   uint64_t at_us = clock__realtime_us();
@@ -58,8 +66,7 @@ void record__all(struct watch *watch, uint64_t now_ns) {
   for (uint32_t i = 0; i < watch->view.n_pools; i++)
     record_pool(watch, trace, i);
   for (uint32_t i = 0; i < watch->n_workers; i++) {
-    const struct trace_worker now = {.facts = watch->workers[i]};
-    store(watch, &trace->workers[i], &now, sizeof(now));
+    record__worker(watch, i);
     if (watch->follows[i].generation)
       sample(watch, i, at_us);
   }
@@ -74,6 +81,7 @@ void record__restore(struct watch *watch, uint32_t index) {
   worker->jobs = before.facts.jobs;
   worker->peak_bytes = before.facts.peak_bytes;
   worker->rest_bytes = before.facts.rest_bytes;
+  watch->follows[index].label_sequence = before.label_sequence;
 }
 
 void record__restore_pool(struct watch *watch, uint32_t pool) {

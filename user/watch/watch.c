@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pindir.h"
 #include "rundir.h"
 #include "selfprotect.h"
 
@@ -106,6 +107,13 @@ static int on_bell(sd_event_source *source, int fd, uint32_t revents, void *arg)
   return 0;
 }
 
+/* Only once the workers are followed: what an earlier watch left in the ring belongs to them. */
+static void listen_to_sensor(struct watch *watch) {
+  int fd = watch->sensor->ops->fd(watch->sensor);
+  if (!watch->sensor_source && fd >= 0)
+    (void)sd_event_add_io(watch->event, &watch->sensor_source, fd, EPOLLIN, on_sensor, watch);
+}
+
 static void tick(struct watch *watch, uint64_t now_ns) {
   if (gather__board(watch, now_ns))
     return;
@@ -114,6 +122,7 @@ static void tick(struct watch *watch, uint64_t now_ns) {
   gather__host(watch, now_ns);
   gather__workers(watch, now_ns);
   look_closely(watch, now_ns);
+  listen_to_sensor(watch);
   listen_to_pressure(watch);
   judge__turn(watch, now_ns);
   act__effects(watch, now_ns);
@@ -151,7 +160,6 @@ static int listen_to_bell(struct watch *watch) {
 }
 
 static int make_loop(struct watch *watch) {
-  int fd = watch->sensor->ops->fd(watch->sensor);
   (void)signal(SIGPIPE, SIG_IGN); /* ebbd may end while we write into its FIFO */
   int error = sd_event_default(&watch->event);
   if (error >= 0)
@@ -160,8 +168,6 @@ static int make_loop(struct watch *watch) {
     error = sd_event_add_signal(watch->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_end, NULL);
   if (error >= 0)
     error = sd_event_add_time(watch->event, &watch->timer, CLOCK_MONOTONIC, 0, 1, on_tick, watch);
-  if (error >= 0 && fd >= 0)
-    error = sd_event_add_io(watch->event, NULL, fd, EPOLLIN, on_sensor, watch);
   if (error >= 0)
     error = listen_to_bell(watch);
   return error < 0 ? error : 0;
@@ -189,8 +195,11 @@ static int open_files(struct watch *watch) {
 }
 
 static int open_sensor(struct watch *watch) {
-  char why[256] = "";
-  int error = sensor__open(watch->options->sensor, watch->options->verbose, &watch->sensor, why, sizeof(why));
+  char why[256] = "", pins[PINDIR_PATH_BYTES];
+  bool kept = !pindir__make(watch->run_dirfd, sensor__version(), pins);
+  int error = sensor__open_kept(watch->options->sensor, watch->options->verbose, kept ? pins : NULL, &watch->sensor,
+                                why, sizeof(why));
+  pindir__remove(watch->run_dirfd, !error && !strcmp(watch->sensor->ops->name, "bpf") ? sensor__version() : 0);
   if (error) {
     log__error("no sensor: %s", why[0] ? why : strerror(-error));
     return error;

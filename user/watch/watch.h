@@ -47,6 +47,7 @@ struct follow {
   uint64_t held_bytes; /* its footprint before it began to go */
   uint64_t struck_ns;
   uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
+  bool begun;              /* it has been looked at for labels */
   bool labels;             /* it has written one */
   uint64_t label_sequence; /* of the last one that was taken from its lease */
   uint64_t labels_lost;    /* overwritten before they were read, by turns that are not counted yet */
@@ -65,7 +66,7 @@ struct effect {
 struct watch {
   const struct options *options;
   sd_event *event;
-  sd_event_source *timer, *psi_source;
+  sd_event_source *timer, *psi_source, *sensor_source;
   int run_dirfd, fifo_fd, live_fd;
   char run_path[4096];
   uint32_t wake_ups;
@@ -113,11 +114,12 @@ void act__effects(struct watch *watch, uint64_t now_ns);
 
 /* jobs.c: a lease was let go. true: this worker should be judged now. */
 bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns);
-void jobs__follow(struct watch *watch, uint32_t index); /* what had been labelled before */
-void jobs__label(struct watch *watch, uint32_t index);  /* of the job that it is at */
+void jobs__begin(struct watch *watch, uint32_t index); /* what had been labelled before it was followed */
+void jobs__label(struct watch *watch, uint32_t index); /* of the job that it is at */
 void jobs__restore(struct watch *watch);
 
 /* record.c: the trace. */
+void record__worker(struct watch *watch, uint32_t index);
 void record__all(struct watch *watch, uint64_t now_ns);
 void record__restore(struct watch *watch, uint32_t index);     /* what an earlier watch knew of this very worker … */
 void record__restore_pool(struct watch *watch, uint32_t pool); /* … and has warned of in this pool */
