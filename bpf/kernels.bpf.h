@@ -92,6 +92,14 @@ static __always_inline enum ebb_rss_layout rss__layout(void) {
        ? (__u64)__builtin_preserve_access_index(&((struct mm_struct___percpu *)(mm))->rss_stat[member])                \
        : 0)
 
+/* 5.7: a bit, set while the thread waits for memory; there with CONFIG_PSI only. */
+#define task__in_memstall(task)                                                                                        \
+  (bpf_core_field_exists(struct task_struct, in_memstall) && BPF_CORE_READ_BITFIELD(task, in_memstall))
+
+/* The same through any kind of pointer. */
+#define task__in_memstall_probed(task)                                                                                 \
+  (bpf_core_field_exists(struct task_struct, in_memstall) && BPF_CORE_READ_BITFIELD_PROBED(task, in_memstall))
+
 struct lock {
   __u8 type;
   __u32 pid; /* of the process that took it; a forked helper may hold it by now */

@@ -7,6 +7,7 @@
 
 #include "exact.bpf.h"
 #include "label.bpf.h"
+#include "stall.bpf.h"
 
 __u32 look_tgid = 0;  /* the watch: when it unlocks a lease that it never locked, it wants the locks there looked at */
 __u32 look_trust = 0; /* take a lock by this process as the worker's too: it is dead, a child holds on to it */
@@ -47,6 +48,7 @@ static __always_inline void turn__begin(struct hold *hold, const struct ebb_kwor
   struct mm_struct *mm = current__mm(&hold->owner);
   hold->taken_ns = bpf_ktime_get_ns();
   hold->pages = pages__clamp(worker->pages);
+  hold->stall_ns = worker->stall_ns;
   if (!mm)
     return;
   __u64 id = bpf_get_current_pid_tgid();
@@ -148,6 +150,9 @@ __noinline int lock__released(__u64 file) {
   bool overlapped = hold.others || event->others || worker->turns != hold.turn;
   turn__pages(&hold, worker, overlapped, event);
   turn__faults(&hold, overlapped, event);
+  event->stall_ns = worker->stall_ns - hold.stall_ns;
+  if (!event->stall_ns && !stall_on)
+    event->stall_ns = ~0ULL;
   event->labelled = label__read(file, event->label);
   bpf_ringbuf_submit(event, turn__wake(worker, event));
   return 0;

@@ -46,6 +46,7 @@ struct hold {
   __u64 taken_ns;
   __u64 pages;     /* of the worker, then */
   __u64 pages_own; /* of the process that took it */
+  __u64 stall_ns;  /* of the worker, then */
   __u64 high;      /* that process's resident high-water mark, then; 0: not known */
   struct faults process, thread;
 };

@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 
 #include "footprint.bpf.h"
+#include "stall.bpf.h"
 
 __u32 sweep_number = 0; /* raised by the watch before each sweep */
 __u32 sweep_all = 0;    /* 1: also one record for each process that is not ours; the watch looks for descendants */
@@ -50,6 +51,21 @@ static __always_inline void sweep__memory(struct task_struct *task, const struct
   to->swap_pages = pages.swap;
 }
 
+/*
+ * A wait that goes on counts up to now. Should it end at this very moment on another CPU, both may count it; the moment
+ * is some tens of nanoseconds a sweep.
+ */
+static __always_inline void sweep__stall(struct task_struct *task, __u32 tid) {
+  if (!stall_on || !task__in_memstall(task))
+    return;
+  struct stall *stall = stall__find(tid);
+  if (!stall)
+    return;
+  __u64 from_ns = stall->since_ns, now_ns = bpf_ktime_get_ns();
+  stall->since_ns = now_ns;
+  stall__count(stall, from_ns, now_ns);
+}
+
 SEC("iter/task")
 int sweep_tasks(struct bpf_iter__task *ctx) {
   struct task_struct *task = ctx->task;
@@ -84,6 +100,7 @@ int sweep_tasks(struct bpf_iter__task *ctx) {
     record.worker = owner.worker;
     record.life = owner.life;
     sweep__memory(task, &owner, &record);
+    sweep__stall(task, tid);
   }
   bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
   return 0;

@@ -91,7 +91,7 @@ struct mm_struct {
   unsigned long hiwater_rss;
 };
 
-/* One thread: whose it is, its parent, its memory, its faults. */
+/* One thread: whose it is, its parent, its memory, its faults, whether it waits for memory. */
 struct task_struct {
   int pid;
   int tgid;
@@ -101,6 +101,7 @@ struct task_struct {
   struct list_head thread_node;
   unsigned long min_flt;
   unsigned long maj_flt;
+  unsigned int in_memstall : 1;
 };
 
 /* How a lease is recognised (inode and device), and the locks that are on it. */

@@ -19,6 +19,8 @@
 #define EBB_PROCS_MAX 16384
 /* Leases locked at one time, over all workers (a worker with job threads holds one lock a thread). */
 #define EBB_HELD_MAX 8192
+/* Threads that wait for memory at one time, over all workers; what finds no room is counted as lost. */
+#define EBB_STALLS_MAX 8192
 /* Kinds of job that `ebb jobs` tells apart; further ones are counted under the label "(other)". */
 #define EBB_JOB_KINDS_MAX 512
 /* Commands that may wait for their outcome at one time. More are refused, not forgotten. */

@@ -114,8 +114,8 @@ struct ebb_worker_facts {
   __u64 jobs;
   __u64 minor_faults;
   __u64 major_faults;
-  __u64 stall_us;              /* unknown until the stall programs exist */
-  __u64 contribution_permille; /* likewise */
+  __u64 stall_us;              /* waited for memory, while that was measured; unknown if it never was */
+  __u64 contribution_permille; /* unknown */
   char job[EBB_LABEL_BYTES];   /* label of the current job; empty: none known */
 };
 

@@ -57,6 +57,7 @@ struct ebb_event {
   __u64 pages_peak;
   __u64 minor_faults; /* in the turn, by the process that took it and by its children that have ended; ~0: not known */
   __u64 major_faults;
+  __u64 stall_ns; /* of all its threads, as far as it was measured meanwhile; ~0: it was not */
   __u32 others;   /* locks of this worker that are still held: if there are any, it is not between jobs */
   __u32 labelled; /* 1: what the thread itself keeps as its label follows, not to be trusted */
   char label[EBB_LEASE_LABEL_FIELD];
@@ -78,6 +79,7 @@ struct ebb_kworker {
   __u64 start_time;  /* of the root process, clock ticks since boot */
   __s32 pid;
   __u32 reserved;
+  __u64 stall_ns; /* its threads waited for memory, added up, while the stall programs were attached */
 };
 
 #define EBB_KWORKER_EAGER 1u /* wake the watch at each release, however short the turn */
@@ -112,11 +114,13 @@ struct ebb_sweep {
 #define EBB_CPUS_MAX 256
 /* Mappings of one lease among which a thread's own is looked for: job threads and the children that inherited them. */
 #define EBB_LOOK_MAPS_MAX 64
+/* From the first block of a read to the device's having it: some 20 us, where telling it leaves a virtual machine; cf. stall. */
+#define EBB_SUBMIT_NS (50ULL * 1000)
 /* Locks on one lease that the look at it follows: the job threads of one worker. */
 #define EBB_LOOK_LOCKS_MAX 64
 
-_Static_assert(sizeof(struct ebb_event) == 192, "event layout");
-_Static_assert(sizeof(struct ebb_kworker) == 88, "worker layout");
+_Static_assert(sizeof(struct ebb_event) == 200, "event layout");
+_Static_assert(sizeof(struct ebb_kworker) == 96, "worker layout");
 _Static_assert(sizeof(struct ebb_sweep) == 72, "sweep layout");
 
 #endif

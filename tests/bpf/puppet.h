@@ -44,6 +44,8 @@ enum puppet_verb {
   PUPPET_SHARE,       /* shared-memory bytes, touched */
   PUPPET_SHRINK,      /* give the newest region back, whatever it is */
   PUPPET_TOUCH,       /* write to each page of all regions */
+  PUPPET_USE,         /* pages of the newest region, so many times; see next_page() */
+  PUPPET_USE_FILE,    /* read pages of <its lease's path>.data, so many times */
   PUPPET_PAGE_OUT,    /* into swap, as far as there is some */
   PUPPET_LOCK,        /* exclusively; waits */
   PUPPET_LOCK_SHARED, /* through the same descriptor */
@@ -138,6 +140,43 @@ static inline int64_t puppet_labelled(uint64_t n) {
       return -errno;
   }
   return munmap(page, 4096);
+}
+
+/*
+ * Pages as a program would use them that has too little memory: in no order that read-ahead would guess, the first ones
+ * most often. Those that were in use before they were lost are what the kernel calls the workingset; waiting for others
+ * is no stall to it.
+ */
+static inline uint64_t next_page(uint64_t pages) {
+  static unsigned seed = 1;
+  uint64_t a = (uint64_t)rand_r(&seed) % pages, b = (uint64_t)rand_r(&seed) % pages;
+  return a < b ? a : b;
+}
+
+static inline int64_t puppet_use(uint64_t times) {
+  char *at = regions[n_regions - 1].at;
+  uint64_t pages = regions[n_regions - 1].bytes / 4096;
+  for (uint64_t i = 0; i < times; i++)
+    at[next_page(pages) * 4096]++;
+  return 0;
+}
+
+#define PUPPET_FILE ".data"
+
+static inline int64_t puppet_use_file(const char *lease_path, uint64_t times) {
+  char path[80], page[4096];
+  int64_t r = 0;
+  (void)snprintf(path, sizeof(path), "%s" PUPPET_FILE, lease_path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  uint64_t pages = (uint64_t)lseek(fd, 0, SEEK_END) / sizeof(page);
+  (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+  for (uint64_t i = 0; i < times && !r; i++)
+    if (pread(fd, page, sizeof(page), (off_t)(next_page(pages) * sizeof(page))) != sizeof(page))
+      r = -EIO;
+  (void)close(fd);
+  return r;
 }
 
 static inline void sleep_for_ever(void) {
@@ -278,6 +317,10 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
     for (int i = 0; i < n_regions; i++)
       touch(regions[i].at, regions[i].bytes);
     return 0;
+  case PUPPET_USE:
+    return puppet_use(order->argument);
+  case PUPPET_USE_FILE:
+    return puppet_use_file(lease_path, order->argument);
   case PUPPET_PAGE_OUT:
     for (int i = 0; i < n_regions; i++)
       if (madvise(regions[i].at, regions[i].bytes, MADV_PAGEOUT))

@@ -151,7 +151,8 @@ static int feed__fd(struct sensor *sensor) {
 }
 
 static uint64_t feed__drops(struct sensor *sensor) {
-  return feed__of(sensor)->loader.skel->bss->drops;
+  const struct feed *feed = feed__of(sensor);
+  return feed->loader.skel->bss->drops + feed->loader.skel->bss->stalls_lost;
 }
 
 static uint32_t feed__level(struct sensor *sensor) {

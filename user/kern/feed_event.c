@@ -9,6 +9,7 @@
 
 #include "ebb.skel.h"
 #include "feed.h"
+#include "units.h"
 
 /* Least growth between two nominations. */
 #define STEP_PAGES 64
@@ -117,7 +118,7 @@ static void release(struct feed *feed, const struct ebb_event *event) {
       .peak_bytes = event->pages_peak * feed->page_bytes,
       .minor_faults = event->minor_faults,
       .major_faults = event->major_faults,
-      .stall_us = EBB_UNKNOWN,
+      .stall_us = event->stall_ns == EBB_UNKNOWN ? EBB_UNKNOWN : event->stall_ns / NS_PER_US,
       .resting = !event->others,
       .labelled = event->labelled,
   };

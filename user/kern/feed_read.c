@@ -42,6 +42,7 @@ static void keep(uint64_t *total, uint64_t *gone, uint64_t swept) {
 static void take_sweep(struct feed *feed, uint32_t index) {
   struct feed_worker *worker = &feed->workers[index];
   const struct tally_worker *swept = &feed->tally.workers[index];
+  worker->stall_known |= feed->loader.stall;
   keep(&worker->faults.minor, &worker->faults_gone.minor, swept->minor_faults);
   keep(&worker->faults.major, &worker->faults_gone.major, swept->major_faults);
   correct_sum(feed, index);
@@ -116,6 +117,7 @@ static void fill_in(const struct feed *feed, uint32_t index, struct sensor_readi
       .swap_bytes = worker->memory.swap_bytes,
       .minor_faults = worker->faults.minor + worker->faults_gone.minor,
       .major_faults = worker->faults.major + worker->faults_gone.major,
+      .stall_us = worker->stall_known || feed->loader.stall ? kworker->stall_ns / NS_PER_US : EBB_UNKNOWN,
       .turns = kworker->turns,
       .fresh_bytes = fresh_known ? kworker->pages_first * feed->page_bytes : EBB_UNKNOWN,
       .taken_ns = busy ? kworker->taken_ns : 0,

@@ -2,6 +2,7 @@
 #include "loader.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <malloc.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "ebb.skel.h"
+#include "loader_stall.h"
 #include "percpu.h"
 #include "pins.h"
 
@@ -67,11 +69,12 @@ static void forget(struct loader *loader) {
   loader->skel = NULL;
 }
 
-static int load(struct loader *loader, const char *pins, bool growth) {
+static int load(struct loader *loader, const char *pins, bool growth, const struct btf *stall) {
   loader->skel = ebb__open();
   if (!loader->skel)
     return -errno;
   (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
+  stall__choose(loader->skel, stall);
   int r = pins ? pins__take(loader->skel, pins) : 0;
   if (!r)
     r = ebb__load(loader->skel);
@@ -81,13 +84,21 @@ static int load(struct loader *loader, const char *pins, bool growth) {
 }
 
 /* One refused program makes libbpf drop the whole object, so what we can do without is left out step by step. */
-static int load_most(struct loader *loader, const struct loader_options *options, const char *pins) {
+static int load_some(struct loader *loader, const struct loader_options *options, const char *pins,
+                     const struct btf *stall) {
   int r = -ENOENT;
   if (!options->no_growth)
-    r = load(loader, pins, true);
+    r = load(loader, pins, true, stall);
   if (r && r != -EPERM)
-    r = load(loader, pins, false);
+    r = load(loader, pins, false, stall);
   return r;
+}
+
+static int load_most(struct loader *loader, const struct loader_options *options, const char *pins) {
+  struct btf *btf = btf__load_vmlinux_btf();
+  int r = btf ? load_some(loader, options, pins, btf) : -ENOENT;
+  btf__free(btf);
+  return r && r != -EPERM ? load_some(loader, options, pins, NULL) : r;
 }
 
 static int attach(struct bpf_program *program, struct bpf_link **ret_link) {
@@ -133,10 +144,11 @@ static void set_growth(struct loader *loader, bool on) {
 
 void loader__set_level(struct loader *loader, uint32_t level) {
   set_growth(loader, level >= 1 && loader->has_growth);
+  (void)loader__stall(loader, level >= 2);
 }
 
 uint32_t loader__level(const struct loader *loader) {
-  return loader->growth;
+  return loader->stall ? 2 : loader->growth;
 }
 
 static int map_workers(struct loader *loader) {
@@ -169,7 +181,7 @@ static int open_all(struct loader *loader, const struct loader_options *options,
     (void)pins__keep(loader->skel, options->pins);
   }
   loader->has_growth = bpf_program__fd(loader->skel->progs.memory_rss) >= 0;
-  loader__set_level(loader, UINT32_MAX);
+  loader__set_level(loader, 1);
   loader->has_growth = loader->growth;
   loader->skel->bss->look_tgid = (__u32)getpid();
   int cpus = percpu__offsets((uint64_t *)loader->skel->bss->cpu_offsets, EBB_CPUS_MAX);

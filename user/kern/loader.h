@@ -18,6 +18,7 @@ struct loader {
   bool has_growth;             /* rss_stat loads and attaches here */
   bool resumed;                /* what an earlier loader had pinned goes on */
   bool growth;                 /* … and is attached: growth is seen as it happens, not only by sweeps */
+  bool stall;                  /* loader__stall is on: ebb_kworker.stall_ns counts */
 };
 
 struct loader_options {
@@ -28,12 +29,12 @@ struct loader_options {
 
 /*
  * 0, or negative errno and in `why` one line on the reason. Everything must load and attach except growth: the
- * flags in *ret tell whether that did. It opens at the highest level that it has.
+ * flags in *ret tell whether that did. It opens at level 1, if it has that.
  */
 int loader__open(struct loader *ret, const struct loader_options *options, char *why, size_t why_bytes);
 void loader__close(struct loader *loader);
 
-/* Attach what belongs to this level and detach what does not: 0 growth is off, 1 and more it is on. What fails to attach
+/* Attach what belongs to this level and detach what does not: 1 growth, 2 stalls as well. What fails to attach
  * stays off until the next call. Attaching takes milliseconds, detaching less. */
 void loader__set_level(struct loader *loader, uint32_t level);
 uint32_t loader__level(const struct loader *loader);
@@ -44,5 +45,12 @@ bool loader__sees_pids(void);
 /* Begin a sweep: descriptor from which struct ebb_sweep can be read, or negative errno. `all`: also one record for each process
  * that is nobody's. */
 int loader__sweep(struct loader *loader, bool all);
+
+/*
+ * Attach what measures stalls, or detach it; loader_stall.c. 0, or negative errno and detached: -EOPNOTSUPP where the
+ * kernel lacks the tracepoints or keeps no pressure figures. The first time takes some tenths of a second. A wait that
+ * began before counts from its next turn on the CPU; one that is still going on when it is switched off, up to the last sweep.
+ */
+int loader__stall(struct loader *loader, bool on);
 
 #endif

@@ -236,6 +236,7 @@ static int procfeed__add(struct sensor *sensor, const struct sensor_target *targ
       .before_bytes = EBB_UNKNOWN,
       .peak_bytes = EBB_UNKNOWN,
       .reading.fresh_bytes = EBB_UNKNOWN,
+      .reading.stall_us = EBB_UNKNOWN,
   };
   if (feed->n_workers <= target->worker)
     feed->n_workers = target->worker + 1;

@@ -26,6 +26,7 @@ struct sensor_target {
 struct sensor_reading {
   uint64_t anon_bytes, shmem_bytes, swap_bytes;
   uint64_t minor_faults, major_faults;
+  uint64_t stall_us;    /* its threads waited for memory, while that was measured; unknown if it never was */
   uint64_t turns;       /* times its lease was taken (a sensor of sweeps sees only some of them) */
   uint64_t fresh_bytes; /* footprint when it first took its lease since it was added; or unknown */
   uint64_t taken_ns;    /* when the lease was last taken, while busy */
@@ -75,7 +76,7 @@ struct sensor_ops {
   int (*fd)(struct sensor *sensor);
   uint64_t (*drops)(struct sensor *sensor);
   enum ebb_tier (*tier)(struct sensor *sensor);
-  /* How closely to look, see core/level.h; opened at the highest. A sensor that has no such level stays below. */
+  /* How closely to look, see core/level.h; opened at 1. A sensor that has no such level stays below. */
   void (*set_level)(struct sensor *sensor, uint32_t level);
   uint32_t (*level)(struct sensor *sensor); /* that it is at */
   void (*close)(struct sensor *sensor);

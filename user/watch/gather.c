@@ -253,6 +253,7 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
   worker->footprint_bytes = reading.anon_bytes + reading.shmem_bytes + reading.swap_bytes;
   worker->minor_faults = reading.minor_faults;
   worker->major_faults = reading.major_faults;
+  worker->stall_us = reading.stall_us;
   worker->processes = reading.processes;
   if (worker->state == EBB_SLOT_SERVING || worker->state == EBB_SLOT_DUE)
     watch->follows[index].held_bytes = worker->footprint_bytes;
