@@ -3,6 +3,7 @@
 #include "scene.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -138,6 +139,40 @@ static void ends_are_told_apart(void **state) {
   assert_false(procstat__same(pid, start));
   assert_int_equal(procstat__read(0, &stat), -ESRCH);
   assert_int_equal(procstat__read(-1, &stat), -ESRCH);
+}
+
+static void *live_on(void *unused) {
+  void *memory = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+  (void)unused;
+  memset(memory, 1, 8 * MIB);
+  (void)pause();
+  return NULL;
+}
+
+static bool has_memory(pid_t pid, uint64_t least, uint64_t most) {
+  struct procmem memory;
+
+  return !procmem__read(pid, &memory) && memory.anon_bytes >= least && memory.anon_bytes <= most;
+}
+
+static void memory_outlives_the_first_thread(void **state) {
+  struct procrollup rollup;
+  pthread_t thread;
+  pid_t pid;
+
+  (void)state;
+  pid = fork_child();
+  if (pid == 0) {
+    (void)pthread_create(&thread, NULL, live_on, NULL);
+    (void)syscall(SYS_exit, 0); /* of this thread alone */
+  }
+  UNTIL(state_of(pid) == 'Z');
+  UNTIL(!procrollup__read(pid, &rollup) && rollup.own_bytes >= 8 * MIB); /* all of it has been touched */
+  assert_true(has_memory(pid, 8 * MIB, UINT64_MAX));
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  UNTIL(has_memory(pid, 0, 0));
+  (void)reap_child(pid);
 }
 
 static void memory_lines_are_summed_or_absent(void **state) {
@@ -353,6 +388,7 @@ int main(void) {
       cmocka_unit_test(cut_or_spoilt_text_is_refused),
       cmocka_unit_test(we_are_found_under_any_name),
       cmocka_unit_test(ends_are_told_apart),
+      cmocka_unit_test(memory_outlives_the_first_thread),
       cmocka_unit_test(memory_lines_are_summed_or_absent),
       cmocka_unit_test(kinds_of_memory_are_told_apart),
       cmocka_unit_test(inherited_memory_is_shared_not_own),

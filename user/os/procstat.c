@@ -2,10 +2,12 @@
 #include "procstat.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -22,6 +24,40 @@ static int read_of(pid_t pid, const char *name, char *to, size_t size) {
   (void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
   err = kernfile__read(path, to, size);
   return err == -ENOENT ? -ESRCH : err;
+}
+
+/*
+ * A process whose first thread has ended has nothing to say of its memory: to the kernel that thread is the process
+ * there. Any other of its threads knows. `pid` is then to be read as "<pid>/task/<thread>"; -ESRCH: none has memory.
+ */
+static int read_of_others(pid_t pid, const char *name, const char *mark, char *to, size_t size) {
+  char path[64];
+  _Alignas(struct dirent64) char entries[4096];
+  _cleanup_fd_ int fd = -1;
+  ssize_t got;
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+  fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return errno == ENOENT ? -ESRCH : -errno;
+  while ((got = getdents64(fd, entries, sizeof(entries))) > 0)
+    for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
+      int thread = atoi(((struct dirent64 *)(void *)at)->d_name);
+
+      if (thread <= 0 || thread == pid)
+        continue;
+      (void)snprintf(path, sizeof(path), "task/%d/%s", thread, name);
+      if (!read_of(pid, path, to, size) && strstr(to, mark))
+        return 0;
+    }
+  return got < 0 ? -errno : -ESRCH;
+}
+
+/* Of what status says: no memory, though there are threads left. Kernel threads have one thread each. */
+static bool is_told_by_others(const char *status_text) {
+  uint64_t threads;
+
+  return !strstr(status_text, "\nRssAnon:") && !kernfile__number(status_text, "Threads:", &threads) && threads > 1;
 }
 
 /* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
@@ -115,6 +151,8 @@ int procmem__read(pid_t pid, struct procmem *ret) {
   char text[TEXT_BYTES];
   int err = read_of(pid, "status", text, sizeof(text));
 
+  if (!err && is_told_by_others(text) && read_of_others(pid, "status", "\nRssAnon:", text, sizeof(text)))
+    return -ESRCH; /* it ends just now */
   return err ? err : procmem__parse(text, ret);
 }
 
@@ -141,6 +179,8 @@ int procrollup__read(pid_t pid, struct procrollup *ret) {
   char text[4096];
   int err = read_of(pid, "smaps_rollup", text, sizeof(text));
 
+  if (err == -ESRCH)
+    err = read_of_others(pid, "smaps_rollup", "\nPss:", text, sizeof(text));
   return err ? err : procrollup__parse(text, ret);
 }
 
