@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "family.h"
+#include "kcmp.h"
 #include "lease.h"
 #include "members.h"
 #include "outbox.h"
@@ -14,6 +15,7 @@
 
 struct procfeed_worker {
   bool followed;
+  bool over; /* a sweep found nobody left: its numbers may be anybody's from then on */
   uint32_t generation;
   pid_t pid;
   uint64_t start_time;
@@ -32,6 +34,7 @@ struct procfeed {
   uint64_t drops;
   struct outbox outbox;
   struct roster roster;
+  struct roster sharers; /* those that live in their parent's memory: they have faults of their own, no more */
   struct procfeed_worker workers[EBB_SLOTS_MAX];
   /* Scratch of a sweep: the workers that are followed, in the order of their leases. */
   uint32_t n_order, order[EBB_SLOTS_MAX];
@@ -113,9 +116,9 @@ static void keep(uint64_t *total, uint64_t *gone, uint64_t now) {
 }
 
 /* 0, or -ESRCH: none of the worker's processes is left. */
-static int see_memory(struct procfeed_worker *worker, struct roster_crew crew) {
+static int see_memory(struct procfeed_worker *worker, struct roster_crew crew, struct roster_crew sharers) {
   struct sensor_reading *reading = &worker->reading;
-  struct members_faults faults;
+  struct members_faults faults, more = {0};
   struct procmem memory;
   int r = members__memory(crew.pids, crew.n, &memory);
   if (!r)
@@ -123,8 +126,9 @@ static int see_memory(struct procfeed_worker *worker, struct roster_crew crew) {
   reading->processes = r ? 0 : crew.n;
   if (r)
     return r;
-  keep(&worker->faults.minor, &worker->faults_gone.minor, faults.minor);
-  keep(&worker->faults.major, &worker->faults_gone.major, faults.major);
+  (void)members__faults(sharers.pids, sharers.n, &more);
+  keep(&worker->faults.minor, &worker->faults_gone.minor, faults.minor + more.minor);
+  keep(&worker->faults.major, &worker->faults_gone.major, faults.major + more.major);
   reading->anon_bytes = memory.anon_bytes;
   reading->shmem_bytes = memory.shmem_bytes;
   reading->swap_bytes = memory.swap_bytes;
@@ -133,24 +137,32 @@ static int see_memory(struct procfeed_worker *worker, struct roster_crew crew) {
   return 0;
 }
 
+/* Memory that a child shares with its parent, for good or until it execs, is there once. */
+static void note(struct procfeed *feed, uint32_t index, const struct family_member *member) {
+  bool shares = member->pid != feed->workers[index].pid && kcmp__same_memory(member->pid, member->ppid);
+  (void)roster__note(shares ? &feed->sharers : &feed->roster, index, member->pid);
+}
+
 /* Find the processes of n workers; their roots are named by indexes[]. */
 static int see_families(struct procfeed *feed, const uint32_t *indexes, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
     const struct procfeed_worker *worker = &feed->workers[indexes[i]];
     feed->roots[i] = (struct family_root){
-        .pid = worker->pid,
+        .pid = worker->over ? 0 : worker->pid,
         .start_time = worker->start_time,
-        .lease = worker->lease_path,
+        .lease = worker->over ? NULL : worker->lease_path,
     };
   }
   int found = n ? family__scan(feed->roots, n, feed->found, EBB_PROCS_MAX) : 0;
   if (found < 0)
     return found;
   roster__clear(&feed->roster, feed->n_workers);
+  roster__clear(&feed->sharers, feed->n_workers);
   for (int i = 0; i < found; i++)
     if (!feed->found[i].zombie && feed->found[i].root < n)
-      (void)roster__note(&feed->roster, indexes[feed->found[i].root], feed->found[i].pid);
+      note(feed, indexes[feed->found[i].root], &feed->found[i]);
   roster__sort(&feed->roster, feed->n_workers);
+  roster__sort(&feed->sharers, feed->n_workers);
   return 0;
 }
 
@@ -179,7 +191,9 @@ static int look(struct procfeed *feed) {
   uint64_t now_ns = clock__monotonic_ns();
   for (uint32_t i = 0; i < feed->n_order; i++) {
     uint32_t index = feed->order[i];
-    (void)see_memory(&feed->workers[index], roster__crew(&feed->roster, index));
+    struct roster_crew crew = roster__crew(&feed->roster, index);
+    feed->workers[index].over |= !crew.n;
+    (void)see_memory(&feed->workers[index], crew, roster__crew(&feed->sharers, index));
     see_lease(feed, index, &feed->uses[i], now_ns);
     if (footprint(&feed->workers[index]) == EBB_UNKNOWN ||
         footprint(&feed->workers[index]) < feed->workers[index].armed_bytes)

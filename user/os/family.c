@@ -189,7 +189,13 @@ int family__scan(const struct family_root *roots, size_t n_roots, struct family_
     const struct process *process = &processes[i];
 
     if (process->root != NOBODYS && process->pid != self)
-      to[n++] = (struct family_member){process->pid, process->start_time, process->root, process->zombie};
+      to[n++] = (struct family_member){
+          .pid = process->pid,
+          .ppid = process->ppid,
+          .start_time = process->start_time,
+          .root = process->root,
+          .zombie = process->zombie,
+      };
   }
   return (int)n;
 }

@@ -18,7 +18,7 @@ struct family_root {
 };
 
 struct family_member {
-  pid_t pid;
+  pid_t pid, ppid;
   uint64_t start_time;
   uint32_t root; /* index into roots */
   bool zombie;
