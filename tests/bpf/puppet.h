@@ -40,30 +40,37 @@
 #define DEADLINE_NS (10 * NS_PER_SEC)
 
 enum puppet_verb {
-  PUPPET_GROW,        /* anonymous bytes, touched */
-  PUPPET_SHARE,       /* shared-memory bytes, touched */
-  PUPPET_SHRINK,      /* give the newest region back, whatever it is */
-  PUPPET_TOUCH,       /* write to each page of all regions */
-  PUPPET_USE,         /* pages of the newest region, so many times; see next_page() */
-  PUPPET_USE_FILE,    /* read pages of <its lease's path>.data, so many times */
-  PUPPET_PAGE_OUT,    /* into swap, as far as there is some */
-  PUPPET_LOCK,        /* exclusively; waits */
-  PUPPET_LOCK_SHARED, /* through the same descriptor */
+  PUPPET_GROW,         /* anonymous bytes, touched */
+  PUPPET_SHARE,        /* shared-memory bytes, touched */
+  PUPPET_GROW_THREADS, /* as many anonymous bytes, by four threads at one time, which end then */
+  PUPPET_SHRINK,       /* give the newest region back, whatever it is */
+  PUPPET_EMPTY,        /* give the pages of the newest region back, and keep the region */
+  PUPPET_TOUCH,        /* write to each page of all regions */
+  PUPPET_PAGE_OUT,     /* into swap, as far as there is some */
+  PUPPET_LOCK,         /* exclusively; waits */
+  PUPPET_LOCK_SHARED,  /* through the same descriptor */
   PUPPET_UNLOCK,
-  PUPPET_TURNS,        /* that many locks and unlocks, reporting at the end */
-  PUPPET_LABEL,        /* keep that number as the label, in a private mapping of the lease; 0: none */
-  PUPPET_LABELLED,     /* that many turns, of kinds 0, 1 and 2 in turn, each of which faults a page */
-  PUPPET_CHILD_JOB,    /* a child with a descriptor of its own, that grows by that many bytes in a turn labelled 7 */
-  PUPPET_FORK,         /* a child that sleeps; answers its pid */
-  PUPPET_FORK_AWAY,    /* the same, double-forked into a session of its own */
-  PUPPET_FORK_TWICE,   /* the same, double-forked within the group */
-  PUPPET_FORK_GROWING, /* a child that has that many bytes of its own */
-  PUPPET_VFORK,        /* a child by vfork and exec */
-  PUPPET_CLONE_VM,     /* a child with the same memory, that goes on living */
-  PUPPET_EXEC_THREAD,  /* exec from a thread that is not the leader; never answers */
-  PUPPET_KILL,         /* that child */
-  PUPPET_HOLD_THREADS, /* that many threads each lock shared through a descriptor of their own, and wait */
-  PUPPET_DROP_THREADS, /* let them unlock */
+  PUPPET_TURNS,          /* that many locks and unlocks, reporting at the end */
+  PUPPET_FORK,           /* a child that sleeps; answers its pid */
+  PUPPET_FORK_AWAY,      /* the same, double-forked into a session of its own */
+  PUPPET_FORK_TWICE,     /* the same, double-forked within the group */
+  PUPPET_FORK_GROWING,   /* a child that has that many bytes of its own */
+  PUPPET_VFORK,          /* a child by vfork and exec */
+  PUPPET_CLONE_VM,       /* a child with the same memory, that goes on living */
+  PUPPET_CLONE_VM_TWICE, /* the same by a child that ends then, whose memory it keeps; that child grows so much first */
+  PUPPET_CHURN,          /* that many children that end at once */
+  PUPPET_UNSHARE_PIDS,   /* what it forks from now on is in a pid namespace below its own, and answers pids of that */
+  PUPPET_END_LEADER,     /* the first thread ends; another one obeys from then on */
+  PUPPET_EXEC,           /* itself, anew, if the program's main begins with puppet__reborn */
+  PUPPET_EXEC_THREAD,    /* exec from a thread that is not the leader; never answers */
+  PUPPET_KILL,           /* that child */
+  PUPPET_HOLD_THREADS,   /* that many threads each lock shared through a descriptor of their own, and wait */
+  PUPPET_DROP_THREADS,   /* let them unlock */
+  PUPPET_USE,            /* pages of the newest region, so many times; see next_page() */
+  PUPPET_USE_FILE,       /* read pages of <its lease's path>.data, so many times */
+  PUPPET_LABEL,          /* keep that number as the label, in a private mapping of the lease; 0: none */
+  PUPPET_LABELLED,       /* that many turns, of kinds 0, 1 and 2 in turn, each of which faults a page */
+  PUPPET_CHILD_JOB,      /* a child with a descriptor of its own, that grows by that many bytes in a turn labelled 7 */
   PUPPET_QUIT,
 };
 
@@ -86,7 +93,7 @@ static struct {
   size_t bytes;
 } regions[PUPPET_REGIONS];
 static int n_regions;
-static int own_lease = -1;
+static int own_lease = -1, orders_fd = -1, answers_fd = -1;
 static char *own_label;
 static unsigned own_sequence;
 static pthread_barrier_t hold_barrier, drop_barrier;
@@ -264,7 +271,71 @@ __attribute__((no_sanitize("address"))) static inline int pause_for_ever(void *a
 
 static inline pid_t puppet_clone_vm(void) {
   static char stack[64 * 1024] __attribute__((aligned(16)));
+  touch(stack, sizeof(stack)); /* so that the child has nothing left to touch */
   return clone(pause_for_ever, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+}
+
+static inline pid_t puppet_clone_vm_twice(uint64_t bytes) {
+  int answer[2];
+  pid_t pid = -EIO;
+  if (pipe2(answer, O_CLOEXEC))
+    return -errno;
+  pid_t first = fork();
+  if (!first) {
+    (void)puppet_grow(bytes, MAP_PRIVATE);
+    pid = puppet_clone_vm();
+    (void)!write(answer[1], &pid, sizeof(pid));
+    _exit(0);
+  }
+  (void)close(answer[1]);
+  if (read(answer[0], &pid, sizeof(pid)) != sizeof(pid))
+    pid = -EIO;
+  (void)waitpid(first, NULL, 0);
+  (void)close(answer[0]);
+  return pid;
+}
+
+static inline int64_t puppet_churn(uint64_t n) {
+  for (uint64_t i = 0; i < n; i++) {
+    pid_t pid = fork();
+    if (!pid)
+      _exit(0);
+    if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+      return -errno;
+  }
+  return 0;
+}
+
+#define GROW_THREADS 4
+
+struct grow_part {
+  char *at;
+  size_t bytes;
+};
+
+static inline void *grow_thread(void *argument) {
+  const struct grow_part *part = argument;
+  touch(part->at, part->bytes);
+  return NULL;
+}
+
+static inline int64_t puppet_grow_threads(uint64_t bytes) {
+  pthread_t threads[GROW_THREADS];
+  struct grow_part parts[GROW_THREADS];
+  char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED || n_regions == PUPPET_REGIONS)
+    return -ENOMEM;
+  (void)madvise(at, bytes, MADV_NOHUGEPAGE);
+  regions[n_regions].at = at;
+  regions[n_regions++].bytes = bytes;
+  for (int i = 0; i < GROW_THREADS; i++) {
+    parts[i] = (struct grow_part){.at = at + bytes / GROW_THREADS * (size_t)i, .bytes = bytes / GROW_THREADS};
+    if (pthread_create(&threads[i], NULL, grow_thread, &parts[i]))
+      return -EAGAIN;
+  }
+  for (int i = 0; i < GROW_THREADS; i++)
+    (void)pthread_join(threads[i], NULL);
+  return 0;
 }
 
 static inline void *exec_thread(void *argument) {
@@ -303,6 +374,34 @@ static inline int64_t puppet_drop(void) {
   return 0;
 }
 
+static inline void puppet_serve(const char *lease_path, bool takes_over);
+
+static inline void *serve_thread(void *lease_path) {
+  puppet_serve(lease_path, true);
+  return NULL;
+}
+
+/* Returns only when there can be no such thread. */
+static inline int64_t puppet_end_leader(const char *lease_path) {
+  pthread_t thread;
+  int r = pthread_create(&thread, NULL, serve_thread, (void *)lease_path);
+  if (r)
+    return -r;
+  /* Not pthread_exit, which runs what the sanitizer has to say at a thread's end on the program's whole stack. */
+  for (;;)
+    (void)syscall(SYS_exit, 0);
+}
+
+static inline int64_t puppet_exec(const char *lease_path) {
+  char orders[16], answers[16];
+  (void)snprintf(orders, sizeof(orders), "%d", orders_fd);
+  (void)snprintf(answers, sizeof(answers), "%d", answers_fd);
+  (void)fcntl(orders_fd, F_SETFD, 0);
+  (void)fcntl(answers_fd, F_SETFD, 0);
+  (void)execl("/proc/self/exe", "puppet", orders, answers, lease_path, (char *)NULL);
+  return -errno;
+}
+
 static inline int64_t puppet_obey(const struct puppet_order *order, const char *lease_path) {
   pthread_t thread;
   switch (order->verb) {
@@ -310,6 +409,10 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
     return puppet_grow(order->argument, MAP_PRIVATE);
   case PUPPET_SHARE:
     return puppet_grow(order->argument, MAP_SHARED);
+  case PUPPET_GROW_THREADS:
+    return puppet_grow_threads(order->argument);
+  case PUPPET_EMPTY:
+    return madvise(regions[n_regions - 1].at, regions[n_regions - 1].bytes, MADV_DONTNEED) ? -errno : 0;
   case PUPPET_SHRINK:
     n_regions--;
     return munmap(regions[n_regions].at, regions[n_regions].bytes);
@@ -352,6 +455,16 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
     return puppet_vfork();
   case PUPPET_CLONE_VM:
     return puppet_clone_vm();
+  case PUPPET_CLONE_VM_TWICE:
+    return puppet_clone_vm_twice(order->argument);
+  case PUPPET_CHURN:
+    return puppet_churn(order->argument);
+  case PUPPET_UNSHARE_PIDS:
+    return unshare(CLONE_NEWPID) ? -errno : 0;
+  case PUPPET_END_LEADER:
+    return puppet_end_leader(lease_path);
+  case PUPPET_EXEC:
+    return puppet_exec(lease_path);
   case PUPPET_EXEC_THREAD:
     (void)pthread_create(&thread, NULL, exec_thread, NULL);
     sleep_for_ever();
@@ -368,17 +481,35 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
   _exit(0);
 }
 
-static inline void puppet_live(int orders, int answers, const char *lease_path) {
+/* Whoever takes over in the middle of an order answers it. */
+static inline void puppet_serve(const char *lease_path, bool takes_over) {
   struct puppet_order order;
-  (void)setsid();
-  (void)setenv(EBB_LEASE_ENV, lease_path, 1);
-  own_lease = open(lease_path, O_RDWR | O_CLOEXEC);
-  while (read(orders, &order, sizeof(order)) == sizeof(order)) {
-    int64_t answer = puppet_obey(&order, lease_path);
-    if (write(answers, &answer, sizeof(answer)) != sizeof(answer))
+  int64_t answer = 0;
+  if (takes_over && write(answers_fd, &answer, sizeof(answer)) != sizeof(answer))
+    _exit(1);
+  while (read(orders_fd, &order, sizeof(order)) == sizeof(order)) {
+    answer = puppet_obey(&order, lease_path);
+    if (write(answers_fd, &answer, sizeof(answer)) != sizeof(answer))
       break;
   }
   _exit(0);
+}
+
+static inline void puppet_live(int orders, int answers, const char *lease_path, bool takes_over) {
+  (void)setsid();
+  (void)setenv(EBB_LEASE_ENV, lease_path, 1);
+  own_lease = open(lease_path, O_RDWR | O_CLOEXEC);
+  orders_fd = orders;
+  answers_fd = answers;
+  (void)fcntl(orders_fd, F_SETFD, FD_CLOEXEC);
+  (void)fcntl(answers_fd, F_SETFD, FD_CLOEXEC);
+  puppet_serve(lease_path, takes_over);
+}
+
+/* First thing in the main of a program whose puppets exec. */
+static inline void puppet__reborn(int argc, char **argv) {
+  if (argc == 4 && !strcmp(argv[0], "puppet"))
+    puppet_live(atoi(argv[1]), atoi(argv[2]), argv[3], true);
 }
 
 /* ---- in the test's hands ---- */
@@ -401,7 +532,8 @@ static inline int64_t puppet__do(struct puppet *puppet, enum puppet_verb verb, u
   return puppet__answer(puppet);
 }
 
-static inline void puppet__start(struct puppet *puppet) {
+/* `flags` of clone(2): CLONE_NEWPID makes it the first process of a pid namespace of its own. */
+static inline void puppet__start_in(struct puppet *puppet, unsigned long flags) {
   int orders[2], answers[2];
   (void)snprintf(puppet->lease_path, sizeof(puppet->lease_path), "/tmp/ebb-puppet-XXXXXX");
   puppet->lease_fd = mkostemp(puppet->lease_path, O_CLOEXEC);
@@ -409,13 +541,13 @@ static inline void puppet__start(struct puppet *puppet) {
   assert_int_equal(ftruncate(puppet->lease_fd, EBB_LEASE_BYTES), 0);
   assert_int_equal(pipe2(orders, O_CLOEXEC), 0);
   assert_int_equal(pipe2(answers, O_CLOEXEC), 0);
-  puppet->pid = fork();
+  puppet->pid = flags ? (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0) : fork();
   assert_true(puppet->pid >= 0);
   if (!puppet->pid) {
     (void)close(puppet->lease_fd);
     (void)close(orders[1]);
     (void)close(answers[0]);
-    puppet_live(orders[0], answers[1], puppet->lease_path);
+    puppet_live(orders[0], answers[1], puppet->lease_path, false);
   }
   (void)close(orders[0]);
   (void)close(answers[1]);
@@ -423,6 +555,10 @@ static inline void puppet__start(struct puppet *puppet) {
   puppet->answers = answers[0];
   /* It lives in its own session once it has answered; fork of an unlocked shared order would do as well. */
   assert_int_equal(puppet__do(puppet, PUPPET_TOUCH, 0), 0);
+}
+
+static inline void puppet__start(struct puppet *puppet) {
+  puppet__start_in(puppet, 0);
 }
 
 /* With everything that is left of its session; reaped. */
@@ -447,13 +583,15 @@ static inline int puppet__follow(struct puppet *puppet, struct sensor *sensor, u
                                                           .lease_path = puppet->lease_path});
 }
 
-/* Wait for a condition, not for a time. */
+/* Wait for a condition, not for a time. What was seen once is enough: it may not last. */
 #define await(condition)                                                                                               \
   do {                                                                                                                 \
     uint64_t deadline_ns = clock__monotonic_ns() + DEADLINE_NS;                                                        \
-    while (!(condition) && clock__monotonic_ns() < deadline_ns)                                                        \
+    bool met;                                                                                                          \
+    while (!(met = (condition)) && clock__monotonic_ns() < deadline_ns)                                                \
       (void)usleep(1000);                                                                                              \
-    assert_true(condition);                                                                                            \
+    if (!met)                                                                                                          \
+      fail_msg("never true: %s", #condition);                                                                          \
   } while (0)
 
 /* The next event that wakes a reader; fails at the deadline. */

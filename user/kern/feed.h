@@ -27,6 +27,7 @@ struct feed_worker {
   uint64_t armed_bytes; /* EBB_UNKNOWN: disarmed */
   uint32_t early;       /* nominations in vain since the last sweep */
   uint32_t changes;     /* as of the last sweep */
+  bool searched;        /* its present descendants have been looked for; since then its forks have been followed */
   bool grown;           /* descendants were found: its lease must be looked at again */
   bool stall_known;     /* stalls have been measured at some time while it was followed */
   /* What /proc said last, and what the kernel side said then: when that moves, it is asked again. */

@@ -44,11 +44,22 @@ static void disown_dead(struct feed *feed) {
   feed->n_adopted = 0;
 }
 
-/* The number of a group or session is not given away while it has members. But when a process has it that is not this
- * worker's, none of ours were left. */
+/*
+ * The number of a group or session is not given away while it has members. But when a process has it that is not this
+ * worker's, none of ours were left; and when the root is gone, one of ours must be known to have kept it since, or a stranger
+ * may have had it, and have left others behind in its group.
+ */
 static bool number_holds(struct feed *feed, uint32_t index) {
-  const struct tally_process *root = tally__process(&feed->tally, feed->workers[index].pid);
-  return !root || root->worker == index;
+  const struct feed_worker *worker = &feed->workers[index];
+  const struct tally_process *root = tally__process(&feed->tally, worker->pid);
+  if (root || !worker->searched)
+    return !root || root->worker == index;
+  for (uint32_t i = 0; i < feed->tally.n_processes; i++) {
+    const struct tally_process *process = &feed->tally.processes[i];
+    if (process->worker == index && (process->pgid == worker->pid || process->session == worker->pid))
+      return true;
+  }
+  return false;
 }
 
 /* A root leads its own group and session, which its descendants keep unless they leave them on purpose. */
@@ -152,6 +163,8 @@ int feed__search(struct feed *feed) {
     while (adopted && adopt_strangers(feed, false))
       ;
   }
+  for (uint32_t i = 0; i < feed->tally.n_workers; i++)
+    feed->workers[i].searched = true;
   disown_dead(feed);
   look_again(feed);
   feed->search_due = false;
