@@ -4,12 +4,14 @@
  * ebb-watch judges by them, `ebb why` compares with them; so nobody can judge by another configuration than ebbd's.
  *
  * Bytes are bytes (percentages of RAM are already resolved), times are nanoseconds, shares are per mille.
- * EBB_UNKNOWN in a limit means that the limit is off.
+ * EBB_UNKNOWN in a limit means that the limit is off; in a share, EBB_SHARE_OFF does.
  */
 #ifndef EBB_RULES_H
 #define EBB_RULES_H
 
 #include <linux/types.h>
+
+#define EBB_SHARE_OFF (~0u) /* a share that is never reached */
 
 /* Per host. */
 struct ebb_host_rules {
@@ -22,10 +24,13 @@ struct ebb_host_rules {
 
 /* Per pool; limits are per worker. */
 struct ebb_pool_rules {
-  __u64 footprint_limit_bytes; /* per worker; or off */
-  __u64 min_lifetime_ns;       /* a younger worker is not retired by a memory rule */
-  __u32 min_ready;             /* serving workers that a memory rule leaves in the pool */
-  __u32 strikes;               /* confirmations, a second apart, that a memory rule needs */
+  __u64 footprint_limit_bytes;       /* per worker; or off */
+  __u64 min_lifetime_ns;             /* a younger worker is not retired by a memory rule */
+  __u32 min_ready;                   /* serving workers that a memory rule leaves in the pool */
+  __u32 strikes;                     /* confirmations, a second apart, that a memory rule needs */
+  __u64 min_gain_bytes;              /* per worker: the contribution rule retires none that frees less */
+  __u32 contribution_limit_permille; /* per worker; or off */
+  __u32 reserved;
 };
 
 #endif

@@ -71,6 +71,8 @@ static void defaults(void **state) {
   assert_true(p->rules.footprint_limit_bytes == EBB_UNKNOWN);
   assert_true(p->rules.min_lifetime_ns == 10 * SEC);
   assert_int_equal(p->rules.strikes, 1);
+  assert_true(p->rules.contribution_limit_permille == CONFIG_SHARE_OFF);
+  assert_true(p->rules.min_gain_bytes == 64 * MIB);
   assert_int_equal(p->retire_signal, SIGTERM);
   assert_true(p->grace_ns == 30 * SEC);
   assert_true(p->ready_timeout_ns == 30 * SEC);
@@ -96,6 +98,8 @@ static void every_key(void **state) {
                                 "size = 4\n"
                                 "min_ready = 2\n"
                                 "footprint_limit = 1G\n"
+                                "contribution_limit = 33.3%\n"
+                                "min_gain = 0\n"
                                 "min_lifetime = 0\n"
                                 "idle = lease\n"
                                 "retire_signal = SIGUSR1\n"
@@ -124,6 +128,8 @@ static void every_key(void **state) {
   assert_int_equal(p->retire_signal, SIGUSR1);
   assert_true(p->grace_ns == SEC / 4);
   assert_int_equal(p->rules.strikes, 3);
+  assert_int_equal(p->rules.contribution_limit_permille, 333);
+  assert_true(p->rules.min_gain_bytes == 0);
   assert_true(p->ready_timeout_ns == 120 * SEC);
   assert_int_equal(p->n_exit_codes, 3);
   assert_int_equal(p->exit_codes[2], 75);
@@ -132,11 +138,12 @@ static void every_key(void **state) {
 static void limits_that_are_off(void **state) {
   (void)state;
   const struct config *c = good("[ebb]\nmemory_budget = off\npressure_some = off\npressure_full = off\n" POOL
-                                "footprint_limit = off\nrecycle_exit_codes = off\n");
+                                "footprint_limit = off\ncontribution_limit = off\nrecycle_exit_codes = off\n");
   assert_true(c->rules.memory_budget_bytes == EBB_UNKNOWN);
   assert_true(c->rules.pressure_some_permille == CONFIG_SHARE_OFF);
   assert_true(c->rules.pressure_full_permille == CONFIG_SHARE_OFF);
   assert_true(c->pools[0].rules.footprint_limit_bytes == EBB_UNKNOWN);
+  assert_true(c->pools[0].rules.contribution_limit_permille == CONFIG_SHARE_OFF);
   assert_int_equal(c->pools[0].n_exit_codes, 0);
 }
 
@@ -324,9 +331,9 @@ static void mistakes_in_keys(void **state) {
 
 static void keys_to_come_are_refused(void **state) {
   (void)state;
-  static const char *const keys[] = {
-      "dry_run",      "spares",   "retained_limit", "contribution_limit", "max_jobs",     "trim",        "priority",
-      "max_lifetime", "min_gain", "trim_wait",      "refill_command",     "adopt_cgroup", "stop_timeout"};
+  static const char *const keys[] = {"dry_run",        "spares",       "retained_limit", "max_jobs",
+                                     "trim",           "priority",     "max_lifetime",   "trim_wait",
+                                     "refill_command", "adopt_cgroup", "stop_timeout"};
   for (size_t i = 0; i < 2 * sizeof(keys) / sizeof(*keys); i++) {
     const char *key = keys[i / 2];
     char text[128], said[128];
@@ -365,6 +372,8 @@ static void mistakes_in_values(void **state) {
       {POOL, "size", "a number of workers", {"-1", "4097", "x", "1.5", "1K", "off", "1 2"}},
       {POOL, "min_ready", "a number of workers", {"-1", "4097", "off", "50%"}},
       {POOL, "footprint_limit", "a size", {"0", "x", "1GB", "101%", "no"}},
+      {POOL, "contribution_limit", "a share", {"0%", "50", "0.5", "101%", "64M", "on"}},
+      {POOL, "min_gain", "a size", {"off", "x", "1GB", "101%", "-1M"}},
       {POOL, "min_lifetime", "a time", {"off", "10", "366d"}},
       {POOL, "idle", "lease", {"yes", "LEASE", "lease signal"}},
       {POOL,

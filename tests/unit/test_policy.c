@@ -38,7 +38,10 @@ static struct world calm_world(void) {
                .stall_growing = 1},
   };
   for (int i = 0; i < POOLS_MAX; i++) {
-    world.pool_rules[i] = (struct ebb_pool_rules){EBB_UNKNOWN, 10 * SEC, 0, 1};
+    world.pool_rules[i] = (struct ebb_pool_rules){.footprint_limit_bytes = EBB_UNKNOWN,
+                                                  .min_lifetime_ns = 10 * SEC,
+                                                  .strikes = 1,
+                                                  .contribution_limit_permille = EBB_SHARE_OFF};
     world.pools[i] = (struct ebb_pool_facts){.baseline_bytes = EBB_UNKNOWN};
   }
   return world;
@@ -352,7 +355,8 @@ static void a_limit_under_the_baseline_is_told_even_if_nobody_is_over(void **sta
 static void idle_ones_are_retired_before_busy_ones_are_due(void **state) {
   (void)state;
   struct world world = calm_world();
-  world.pool_rules[0] = (struct ebb_pool_rules){100 * MIB, 0, 1, 1};
+  world.pool_rules[0] = (struct ebb_pool_rules){
+      .footprint_limit_bytes = 100 * MIB, .min_ready = 1, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
   add(&world, 0, 500)->busy = 1;
   (void)add(&world, 0, 200);
   (void)add(&world, 0, 300);
@@ -364,7 +368,8 @@ static void idle_ones_are_retired_before_busy_ones_are_due(void **state) {
 static void a_plan_has_an_end(void **state) {
   (void)state;
   struct world world = calm_world();
-  world.pool_rules[0] = (struct ebb_pool_rules){100 * MIB, 0, 0, 1};
+  world.pool_rules[0] = (struct ebb_pool_rules){
+      .footprint_limit_bytes = 100 * MIB, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
   for (int i = 0; i < WORKERS_MAX; i++)
     (void)add(&world, 0, 200);
   assert_int_equal(decide("acts", &world).n_acts, PLAN_ACTS_MAX);
@@ -379,7 +384,8 @@ static void a_plan_has_an_end(void **state) {
   plan = decide("struck", &world);
   assert_int_equal(plan.n_acts, 0);
   assert_int_equal(plan.n_struck, PLAN_ACTS_MAX);
-  world.pool_rules[0] = (struct ebb_pool_rules){EBB_UNKNOWN, 0, 0, 1};
+  world.pool_rules[0] = (struct ebb_pool_rules){
+      .footprint_limit_bytes = EBB_UNKNOWN, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
   world.pools[0].requests = UINT32_MAX;
   assert_int_equal(decide("requests", &world).n_acts, PLAN_ACTS_MAX);
   world.pools[0].requests = 0;
@@ -906,6 +912,8 @@ static void randomize_pool(struct world *world, uint32_t pool) {
       .min_lifetime_ns = one_in(20) ? EBB_UNKNOWN : random_number(20 * SEC),
       .min_ready = (uint32_t)random_number(4),
       .strikes = (uint32_t)random_number(4),
+      .min_gain_bytes = random_number(300) * MIB,
+      .contribution_limit_permille = one_in(3) ? EBB_SHARE_OFF : (uint32_t)random_number(1001),
   };
   world->pools[pool] = (struct ebb_pool_facts){
       .baseline_bytes = one_in(2) ? EBB_UNKNOWN : random_bytes() / 4,
@@ -927,6 +935,7 @@ static void add_random_worker(struct world *world) {
   worker->rest_bytes = random_bytes();
   worker->private_bytes = random_bytes();
   worker->private_ns = one_in(2) ? NOW : random_time();
+  worker->contribution_permille = one_in(4) ? EBB_UNKNOWN : random_number(1001);
   if (worker->footprint_bytes != EBB_UNKNOWN && worker->private_bytes != EBB_UNKNOWN &&
       worker->private_bytes > worker->footprint_bytes)
     worker->private_bytes = worker->footprint_bytes;
@@ -1011,8 +1020,14 @@ static const char *broken_by_act(const struct world *world, const struct plan *p
   bool fresh = worker->private_ns > 0 && worker->private_ns != EBB_UNKNOWN && worker->private_ns + 2 * SEC >= NOW;
   if (!worker->busy && (!fresh || worker->private_bytes == EBB_UNKNOWN))
     return "one is retired unconfirmed";
-  if (worker->busy && act->reason != REASON_FOOTPRINT)
+  if (worker->busy && act->reason != REASON_FOOTPRINT && act->reason != REASON_CONTRIBUTION)
     return "a busy one is retired";
+  const struct ebb_pool_rules *rules = &world->pool_rules[worker->pool];
+  if (act->reason == REASON_CONTRIBUTION && worker->contribution_permille <= rules->contribution_limit_permille)
+    return "one is retired that does not contribute that much";
+  if (act->reason == REASON_CONTRIBUTION &&
+      (worker->private_bytes < rules->min_gain_bytes || (worker->busy && worker->rest_bytes < rules->min_gain_bytes)))
+    return "one is retired that frees too little";
   if (act->reason == REASON_FOOTPRINT &&
       (worker->busy ? worker->rest_bytes : worker->private_bytes) <= act->limit_bytes)
     return "one is retired that is not over its limit";
@@ -1022,7 +1037,7 @@ static const char *broken_by_act(const struct world *world, const struct plan *p
 }
 
 static const char *broken_by_plan(const struct world *world, const struct plan *plan) {
-  uint32_t pressure = 0, went[POOLS_MAX] = {0}, requested[POOLS_MAX] = {0};
+  uint32_t idle_contributors = 0, contributors = 0, pressure = 0, went[POOLS_MAX] = {0}, requested[POOLS_MAX] = {0};
   if (plan->n_acts > PLAN_ACTS_MAX || plan->n_confirm > PLAN_ACTS_MAX || plan->n_struck > PLAN_ACTS_MAX)
     return "a list is too long";
   for (uint32_t i = 0; i < plan->n_acts; i++) {
@@ -1033,6 +1048,8 @@ static const char *broken_by_plan(const struct world *world, const struct plan *
     went[pool]++;
     requested[pool] += plan->acts[i].reason == REASON_REQUEST;
     pressure += plan->acts[i].reason == REASON_PRESSURE;
+    contributors += plan->acts[i].reason == REASON_CONTRIBUTION;
+    idle_contributors += plan->acts[i].reason == REASON_CONTRIBUTION && !world->workers[plan->acts[i].worker].busy;
   }
   for (uint32_t pool = 0; pool < POOLS_MAX; pool++) {
     uint32_t left = serving_of(world, pool) - went[pool];
@@ -1044,7 +1061,9 @@ static const char *broken_by_plan(const struct world *world, const struct plan *
   for (uint32_t i = 0; i < plan->n_confirm; i++)
     if (act_of(plan, plan->confirm[i]))
       return "one is retired and to be confirmed";
-  return pressure > 1 ? "more than one is retired for pressure" : NULL;
+  if (contributors > 1)
+    return "more than one is retired by contribution";
+  return pressure + idle_contributors > 1 ? "more than one is retired for pressure" : NULL;
 }
 
 static void random_worlds(void **state) {

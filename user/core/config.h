@@ -18,7 +18,7 @@
 #define CONFIG_COMMAND_WORDS_MAX 64   /* that a command or an environment may have: what was read splits into that */
 #define CONFIG_ENVIRONMENT_WORDS_MAX 128
 #define CONFIG_EXIT_CODES_MAX 16
-#define CONFIG_SHARE_OFF UINT32_MAX /* of pressure_some and pressure_full: a share that is never reached */
+#define CONFIG_SHARE_OFF EBB_SHARE_OFF
 #define CONFIG_PATH_BYTES 256
 
 /* What is wrong and what was expected: "/etc/ebb/ebb.conf:12: footprint_limit: expected …, got …". */

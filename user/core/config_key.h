@@ -34,6 +34,8 @@
   X(size, size, workers, "1", "a number of workers, at most 4096")                                                     \
   X(min_ready, rules.min_ready, workers, "", "a number of workers, at most 4096")                                      \
   X(footprint_limit, rules.footprint_limit_bytes, limit, "off", A_LIMIT)                                               \
+  X(contribution_limit, rules.contribution_limit_permille, share, "off", A_SHARE)                                      \
+  X(min_gain, rules.min_gain_bytes, size, "64M", "a size such as 64M, or a share of RAM such as 1%")                   \
   X(min_lifetime, rules.min_lifetime_ns, time, "10s", A_TIME)                                                          \
   X(idle, name, idle, "lease", "lease")                                                                                \
   X(retire_signal, retire_signal, signal, "TERM", "TERM, INT, QUIT, HUP, USR1 or USR2")                                \
@@ -49,8 +51,6 @@
   X(stop_timeout)                                                                                                      \
   X(spares)                                                                                                            \
   X(retained_limit)                                                                                                    \
-  X(contribution_limit)                                                                                                \
-  X(min_gain)                                                                                                          \
   X(max_jobs)                                                                                                          \
   X(max_lifetime)                                                                                                      \
   X(trim)                                                                                                              \

@@ -9,6 +9,8 @@ static const unsigned asked_by[POLICY_RULES_N] = {
     BY(REQUEST) = BIT(UNLEASED) | BIT(LEAVING),
     BY(FOOTPRINT) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(BELOW_BASELINE) | BIT(PRIVATE) | BIT(STRIKES) |
                     BIT(MIN_READY) | BIT(HOLD),
+    BY(CONTRIBUTION) =
+        BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(MIN_GAIN) | BIT(COOLDOWN) | BIT(MIN_READY) | BIT(HOLD),
     BY(BUDGET) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(MIN_READY) | BIT(HOLD),
     BY(PRESSURE) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(COOLDOWN) |
                    BIT(MIN_READY) | BIT(HOLD),
@@ -141,6 +143,27 @@ static struct policy_line private(const struct judgement *judgement, const struc
   return compared(bytes, over, too_little && over != EBB_UNKNOWN);
 }
 
+uint64_t guard__gain_over(const struct judgement *judgement, uint32_t worker) {
+  uint64_t gain = rules_of(judgement, worker)->min_gain_bytes;
+  return gain > 0 ? gain - 1 : 0;
+}
+
+/* What a busy one's job takes comes back without us; of one that was never seen between jobs nothing is known. */
+static bool rests_on_too_little(const struct ebb_worker_facts *facts, uint64_t over) {
+  return facts->busy && (facts->rest_bytes == EBB_UNKNOWN || facts->rest_bytes <= over);
+}
+
+static struct policy_line min_gain(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  struct claim gain = {.worker = claim->worker, .private_over_bytes = guard__gain_over(judgement, claim->worker)};
+  struct policy_line line = private(judgement, &gain);
+  if (facts->busy && (facts->rest_bytes == EBB_UNKNOWN || facts->rest_bytes < line.value))
+    line.value = facts->rest_bytes;
+  line.fires |= rests_on_too_little(facts, gain.private_over_bytes);
+  line.limit = rules_of(judgement, claim->worker)->min_gain_bytes;
+  return line;
+}
+
 static struct policy_line strikes(const struct judgement *judgement, const struct claim *claim) {
   uint32_t strikes = facts_of(judgement, claim->worker)->strikes, needed = rules_of(judgement, claim->worker)->strikes;
   /* The present judgement is a confirmation too: where one is enough, there is nothing to count. */
@@ -178,7 +201,7 @@ typedef struct policy_line guard(const struct judgement *judgement, const struct
 static guard *const guards[POLICY_GUARDS_N] = {
     AT(UNLEASED) = unleased, AT(LEAVING) = leaving,     AT(BUSY) = busy,         AT(TOO_YOUNG) = too_young,
     AT(PRIVATE) = private,   AT(STRIKES) = strikes,     AT(COOLDOWN) = cooldown, AT(BELOW_BASELINE) = below_baseline,
-    AT(HOLD) = hold,         AT(MIN_READY) = min_ready,
+    AT(HOLD) = hold,         AT(MIN_READY) = min_ready, AT(MIN_GAIN) = min_gain,
 };
 
 struct policy_line guard__line(const struct judgement *judgement, const struct claim *claim, enum reason guard) {
@@ -188,26 +211,45 @@ struct policy_line guard__line(const struct judgement *judgement, const struct c
   return line;
 }
 
-/* The cooldown is nobody's own guard: where the asked one goes unguarded, it is silent for its competitors too. */
+/* The cooldown is nobody's own guard: where the asked one goes unguarded, it is silent for its competitors too. For
+ * `contribution` nobody competes: each that is over its limit is wanted. */
 static bool refuses(const struct judgement *judgement, const struct claim *claim, enum reason guard) {
-  if (guard == REASON_COOLDOWN && judgement->unguarded)
+  if (guard == REASON_COOLDOWN && judgement->unguarded && claim->rule == REASON_PRESSURE)
     return false;
   return asks(claim->rule, guard) && guard__line(judgement, claim, guard).fires;
+}
+
+/* The guard that weighs private bytes. */
+static enum reason weighing(enum reason rule) {
+  return asks(rule, REASON_MIN_GAIN) ? REASON_MIN_GAIN : REASON_PRIVATE;
+}
+
+bool guard__is_refuted(const struct judgement *judgement, const struct claim *claim) {
+  return guard__line(judgement, claim, weighing(claim->rule)).fires;
+}
+
+/* Can reading its private bytes change the answer? */
+static bool is_worth_reading(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  enum reason weighs = weighing(claim->rule);
+  if (facts->footprint_bytes <= claim->private_over_bytes ||
+      (weighs == REASON_MIN_GAIN && rests_on_too_little(facts, claim->private_over_bytes)))
+    return false;
+  return asks(claim->rule, weighs) && !guard__private_is_fresh(judgement, claim->worker);
 }
 
 /* Private bytes are dear: they are looked at when nothing else refuses, and a strike is counted when they agree. What
  * was read long ago refuses nobody, or it would never be read again. */
 enum guard_answer guard__answer(const struct judgement *judgement, const struct claim *claim) {
-  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  enum reason weighs = weighing(claim->rule);
   if (judgement->unguarded && claim->worker == judgement->asked)
     return GUARD_LETS;
   for (int guard = REASON_UNLEASED; guard <= REASON_HOLD; guard++)
-    if (guard != REASON_PRIVATE && guard != REASON_STRIKES && refuses(judgement, claim, (enum reason)guard))
+    if (guard != (int)weighs && guard != REASON_STRIKES && refuses(judgement, claim, (enum reason)guard))
       return GUARD_REFUSES;
-  if (asks(claim->rule, REASON_PRIVATE) && facts->footprint_bytes > claim->private_over_bytes &&
-      !guard__private_is_fresh(judgement, claim->worker))
+  if (is_worth_reading(judgement, claim))
     return GUARD_ASKS;
-  if (refuses(judgement, claim, REASON_PRIVATE))
+  if (guard__is_refuted(judgement, claim))
     return GUARD_REFUSES;
   return refuses(judgement, claim, REASON_STRIKES) ? GUARD_COUNTS : GUARD_LETS;
 }

@@ -34,7 +34,7 @@ void judgement__give_back(struct judgement *judgement, uint32_t worker);
 struct claim {
   enum reason rule;
   uint32_t worker;
-  uint64_t private_over_bytes; /* only if it holds more than that for itself */
+  uint64_t private_over_bytes; /* only if it holds more than that for itself: asked by `private`, or by `min-gain` */
 };
 
 enum guard_answer {
@@ -48,6 +48,10 @@ enum guard_answer guard__answer(const struct judgement *judgement, const struct 
 /* The numbers of one guard; it fires only if the claim's rule asks it (`busy` always: it means "later"). */
 struct policy_line guard__line(const struct judgement *judgement, const struct claim *claim, enum reason guard);
 
+/* Retiring a worker has to free more than this, by its pool's min_gain; at least a byte. */
+uint64_t guard__gain_over(const struct judgement *judgement, uint32_t worker);
+/* What is known of its private bytes, however old, speaks against the claim. */
+bool guard__is_refuted(const struct judgement *judgement, const struct claim *claim);
 /* The pool's footprint_limit is refused. */
 bool guard__below_baseline(const struct judgement *judgement, uint32_t pool);
 /* Read lately enough to act by. A read that failed is fresh, and unknown. */

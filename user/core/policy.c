@@ -25,6 +25,8 @@ static struct claim claim_of(const struct run *run, enum reason rule, uint32_t w
   struct claim claim = {.rule = rule, .worker = worker};
   if (rule == REASON_FOOTPRINT)
     claim.private_over_bytes = run->judgement.in->pool_rules[facts_of(run, worker)->pool].footprint_limit_bytes;
+  if (rule == REASON_CONTRIBUTION)
+    claim.private_over_bytes = guard__gain_over(&run->judgement, worker);
   if (rule == REASON_PRESSURE)
     claim.private_over_bytes = PRESSURE_LEAST_BYTES - 1;
   return claim;
@@ -60,7 +62,7 @@ static void settle(struct run *run, enum reason rule, uint32_t worker, uint64_t 
     go(run, &claim, limit_bytes);
   else
     note(plan->confirm, &plan->n_confirm, worker);
-  if (worker == run->judgement.asked && !guard__line(&run->judgement, &claim, REASON_PRIVATE).fires)
+  if (worker == run->judgement.asked && !guard__is_refuted(&run->judgement, &claim))
     run->outcome = rule;
   judgement__take(&run->judgement, worker);
 }
@@ -254,6 +256,40 @@ static struct policy_line pressure_line(const struct run *run, uint32_t worker) 
   };
 }
 
+/* contribution: who makes the pressure, one at a time, the largest share first; an idle one before a busy one. */
+
+static struct policy_line contribution_line(const struct run *run, uint32_t worker) {
+  const struct ebb_worker_facts *facts = facts_of(run, worker);
+  uint32_t limit = run->judgement.in->pool_rules[facts->pool].contribution_limit_permille;
+  bool limited = limit != EBB_SHARE_OFF, on = limited && is_pressed(run);
+  uint64_t share = facts->contribution_permille;
+  return (struct policy_line){.on = on,
+                              .value = share,
+                              .limit = limited ? limit : EBB_UNKNOWN,
+                              .fires = on && share != EBB_UNKNOWN && share > limit};
+}
+
+static bool is_asked_unguarded(const struct run *run, uint32_t worker) {
+  return run->judgement.unguarded && worker == run->judgement.asked;
+}
+
+static bool rank_contributing(const struct run *run, uint32_t worker, struct rank *ret_rank) {
+  struct policy_line line = contribution_line(run, worker);
+  *ret_rank = (struct rank){.first = line.value, .then = !facts_of(run, worker)->busy};
+  return line.fires && !is_asked_unguarded(run, worker);
+}
+
+static void rule_contribution(struct run *run) {
+  uint32_t asked = run->judgement.asked, worker = NOBODY;
+  if (is_pressed(run) && !is_under_way(run))
+    worker = pick(run, REASON_CONTRIBUTION, EBB_POOLS_MAX, rank_contributing);
+  if (worker != NOBODY)
+    settle(run, REASON_CONTRIBUTION, worker, EBB_UNKNOWN);
+  /* That another one goes first is no verdict on the one that explain asks about: all that are over it are wanted. */
+  if (run->judgement.unguarded && contribution_line(run, asked).fires)
+    judgement__take(&run->judgement, asked);
+}
+
 /* All of it. */
 
 #define AT(rule) [REASON_##rule - REASON_REQUEST]
@@ -263,6 +299,7 @@ static const struct rule {
 } rules[POLICY_RULES_N] = {
     AT(REQUEST) = {rule_request, request_line},
     AT(FOOTPRINT) = {rule_footprint, footprint_line},
+    AT(CONTRIBUTION) = {rule_contribution, contribution_line},
     AT(BUDGET) = {rule_budget, budget_line},
     AT(PRESSURE) = {rule_pressure, pressure_line},
 };

@@ -14,6 +14,11 @@
  * The rule `pressure` speaks only while total= grows (host.stall_growing), since the level lingers. To cut the cooldown
  * short, the caller that sees total= stand still after an act sets host.last_act_ns to 0: new stall is then acted on at
  * once.
+ *
+ * The rule `contribution` speaks when `pressure` does, before it, for the worker of the largest share; acts of both are
+ * acts for pressure, one at a time. A busy worker that it marks due frees nothing yet, so `pressure` may take an idle one
+ * in the same judgement. It counts no strikes: its figure is of ten seconds, and while they were counted, `pressure` would
+ * take another one.
  */
 #ifndef CORE_POLICY_H
 #define CORE_POLICY_H
@@ -48,7 +53,7 @@ struct policy_input {
 struct plan_act {
   uint32_t worker; /* index into workers */
   enum reason reason;
-  uint64_t limit_bytes; /* that was exceeded; EBB_UNKNOWN: none (request, pressure) */
+  uint64_t limit_bytes; /* that was exceeded; EBB_UNKNOWN: none (request, contribution, pressure) */
 };
 
 struct plan {
@@ -67,6 +72,7 @@ void policy__decide(const struct policy_input *in, struct plan *ret_plan);
  * One rule's or guard's numbers, for `ebb why`. What is compared with what; EBB_UNKNOWN where there is nothing:
  *   request         retirements asked for in the pool       0                                             count
  *   footprint       between jobs                            footprint_limit                               bytes
+ *   contribution    its contribution                        contribution_limit                            per mille
  *   budget          all pools, without those leaving        memory_budget                                 bytes
  *   pressure        what it would free, at most             the most that any one would free              bytes
  *   unleased        -                                       -
@@ -75,6 +81,8 @@ void policy__decide(const struct policy_input *in, struct plan *ret_plan);
  *   too-young       age                                     min_lifetime                                  ns
  *   below-baseline  footprint_limit                         the least that makes sense                    bytes
  *   private         as last read                            what it must be over                          bytes
+ *   min-gain        what it would free: private, of a busy  min_gain                                      bytes
+ *                   one not more than it held between jobs
  *   strikes         counted                                 strikes                                       count
  *   cooldown        time since the last act                 that must have passed                         ns
  *   min-ready       serving workers left if it went         min_ready                                     count

@@ -7,6 +7,8 @@
 #define REASON_RULES(X)                                                                                                \
   X(REQUEST, "request", "somebody asked for a worker of this pool to be retired")                                      \
   X(FOOTPRINT, "footprint", "its footprint between jobs is over the pool's footprint_limit")                           \
+  X(CONTRIBUTION, "contribution",                                                                                      \
+    "under memory pressure, its share of what workers demand is over contribution_limit")                              \
   X(BUDGET, "budget", "all pools together are over memory_budget and it is among the largest idle ones")               \
   X(PRESSURE, "pressure", "the host is under memory pressure and retiring it frees most")
 
@@ -25,6 +27,7 @@
   X(TOO_YOUNG, "too-young", "it is younger than the pool's min_lifetime")                                              \
   X(BELOW_BASELINE, "below-baseline", "the limit is under 1.2 times what a fresh worker holds")                        \
   X(PRIVATE, "private", "what only this worker holds is not over the limit")                                           \
+  X(MIN_GAIN, "min-gain", "retiring it would free less than the pool's min_gain")                                      \
   X(STRIKES, "strikes", "it has not been confirmed as often as the pool's strikes")                                    \
   X(COOLDOWN, "cooldown", "the last act for pressure was too short a time ago")                                        \
   X(MIN_READY, "min-ready", "the pool would fall under its min_ready serving workers")                                 \
