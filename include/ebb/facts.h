@@ -115,7 +115,7 @@ struct ebb_worker_facts {
   __u64 minor_faults;
   __u64 major_faults;
   __u64 stall_us;              /* waited for memory, while that was measured; unknown if it never was */
-  __u64 contribution_permille; /* unknown */
+  __u64 contribution_permille; /* core/contribution; unknown unless pressure is elevated */
   char job[EBB_LABEL_BYTES];   /* label of the current job; empty: none known */
 };
 

@@ -209,6 +209,7 @@ static void draw_help(int y) {
       "  LAST SECONDS  its footprint over the last half minute, out of the largest or out of the limit",
       "  GROWTH        footprint over that of a fresh worker of the pool",
       "  PEAK          most that it has held",
+      "  SHARE         under pressure: its share of the memory that workers demand, and of what they wait for it",
       "  busy: in a job   idle: between jobs   ready: no job yet   due: leaves when its job ends",
       "  retiring: told to go   unleased: never used its lease, never signalled   backoff: dies young",
   };

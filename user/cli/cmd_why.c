@@ -35,7 +35,7 @@ struct answer {
   char conclusion[512];
 };
 
-enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_COUNT };
+enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_COUNT, UNIT_PERMILLE };
 
 static enum unit unit_of(enum reason code) {
   switch (code) {
@@ -44,7 +44,10 @@ static enum unit unit_of(enum reason code) {
   case REASON_PRESSURE:
   case REASON_BELOW_BASELINE:
   case REASON_PRIVATE:
+  case REASON_MIN_GAIN:
     return UNIT_BYTES;
+  case REASON_CONTRIBUTION:
+    return UNIT_PERMILLE;
   case REASON_BUSY:
   case REASON_TOO_YOUNG:
   case REASON_COOLDOWN:
@@ -172,13 +175,18 @@ static void add_number(struct table *table, enum reason code, uint64_t number) {
   case UNIT_COUNT:
     table__add_count(table, number);
     break;
+  case UNIT_PERMILLE:
+    table__add_share(table, number);
+    break;
   default:
     table__add(table, VIEW_PLAIN, "-");
   }
 }
 
 static const char *rule_verdict(const struct policy_line *line) {
-  return line->fires ? "out" : line->on ? "stay" : line->code == REASON_PRESSURE ? "calm" : "off";
+  bool awaits_pressure =
+      line->code == REASON_PRESSURE || (line->code == REASON_CONTRIBUTION && line->limit != EBB_UNKNOWN);
+  return line->fires ? "out" : line->on ? "stay" : awaits_pressure ? "calm" : "off";
 }
 
 static const char *guard_verdict(const struct policy_line *line) {
@@ -226,8 +234,11 @@ static void print_tables(const struct answer *answer) {
 
 static void add_lines(struct json_object *to, const char *key, const char *kind, const struct policy_line *lines,
                       size_t n) {
-  static const char *const units[] = {
-      [UNIT_NONE] = NULL, [UNIT_BYTES] = "bytes", [UNIT_NS] = "ns", [UNIT_COUNT] = "count"};
+  static const char *const units[] = {[UNIT_NONE] = NULL,
+                                      [UNIT_BYTES] = "bytes",
+                                      [UNIT_NS] = "ns",
+                                      [UNIT_COUNT] = "count",
+                                      [UNIT_PERMILLE] = "permille"};
   struct json_object *array = json__array(to, key);
   for (size_t i = 0; i < n; i++) {
     struct json_object *line = json__append(array);

@@ -107,7 +107,8 @@ void overview__pools(const struct snapshot *snapshot, struct table *table) {
 
 #define BEFORE_TREND                                                                                                   \
   {"WORKER", false}, {"STATE", false}, {"SINCE", true}, {"PID", true}, {"GEN", true}, {"FOOTPRINT", true},
-#define AFTER_TREND {"GROWTH", true}, {"SWAP", true}, {"PEAK", true}, {"JOBS", true}, {"JOB", false},
+/* The share is told only under pressure: a terminal that has no room for all columns is without that one. */
+#define AFTER_TREND {"GROWTH", true}, {"SWAP", true}, {"PEAK", true}, {"JOBS", true}, {"JOB", false}, {"SHARE", true},
 
 static const struct table_column worker_columns[] = {BEFORE_TREND AFTER_TREND};
 static const struct table_column trend_columns[] = {BEFORE_TREND{"LAST SECONDS", false}, AFTER_TREND};
@@ -166,4 +167,5 @@ void overview__worker(const struct snapshot *snapshot, const struct snapshot_wor
   table__add_size(table, facts->peak_bytes);
   table__add_count(table, facts->jobs);
   table__add(table, VIEW_PLAIN, "%s", view__foreign(label, sizeof(label), worker->known ? facts->job : ""));
+  table__add_share(table, facts->contribution_permille);
 }

@@ -143,6 +143,13 @@ void table__add_count(struct table *table, uint64_t count) {
     table__add(table, VIEW_PLAIN, "%llu", (unsigned long long)count);
 }
 
+void table__add_share(struct table *table, uint64_t permille) {
+  if (permille == EBB_UNKNOWN)
+    table__add(table, VIEW_PLAIN, "-");
+  else
+    table__add(table, VIEW_PLAIN, "%llu.%llu%%", (unsigned long long)permille / 10, (unsigned long long)permille % 10);
+}
+
 void table__add_duration(struct table *table, uint64_t ns) {
   char text[16];
   table__add(table, VIEW_PLAIN, "%s", text__duration(text, sizeof(text), ns));

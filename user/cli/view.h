@@ -49,7 +49,8 @@ void table__done(struct table *table);
 void table__add(struct table *table, enum view_style style, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void table__add_size(struct table *table, uint64_t bytes);
-void table__add_count(struct table *table, uint64_t count); /* "-" when unknown */
+void table__add_count(struct table *table, uint64_t count);    /* "-" when unknown */
+void table__add_share(struct table *table, uint64_t permille); /* "12.5%"; "-" when unknown */
 void table__add_duration(struct table *table, uint64_t ns);
 size_t table__rows(const struct table *table);
 /* Title and rows, each with a newline. */

@@ -266,6 +266,14 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
   arm(watch, index);
 }
 
+/* Told only under pressure: while memory is there for all, who takes it does nobody harm. */
+static void gather_contributions(struct watch *watch, uint64_t now_ns) {
+  bool pressed = watch->host.level >= EBB_PRESSURE_ELEVATED;
+  contribution__look(&watch->contribution, watch->workers, watch->n_workers, now_ns);
+  for (uint32_t i = 0; i < watch->n_workers; i++)
+    watch->workers[i].contribution_permille = pressed ? contribution__permille(&watch->contribution, i) : EBB_UNKNOWN;
+}
+
 void gather__workers(struct watch *watch, uint64_t now_ns) {
   uint64_t sum = 0;
   for (uint32_t i = 0; i < watch->n_workers; i++) {
@@ -276,6 +284,7 @@ void gather__workers(struct watch *watch, uint64_t now_ns) {
       sum += watch->workers[i].footprint_bytes;
   }
   watch->host.pools_footprint_bytes = sum;
+  gather_contributions(watch, now_ns);
 }
 
 void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns) {

@@ -234,6 +234,7 @@ int watch__run(struct watch *watch, const struct options *options) {
   for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
     watch->follows[i].lease_fd = -1;
   pressure__init(&watch->pressure);
+  contribution__init(&watch->contribution, (uint32_t)sysconf(_SC_PAGESIZE));
   int error = open_files(watch);
   if (!error)
     error = open_sensor(watch);

@@ -14,6 +14,7 @@
 
 #include "baseline.h"
 #include "board.h"
+#include "contribution.h"
 #include "level.h"
 #include "options.h"
 #include "policy.h"
@@ -77,6 +78,7 @@ struct watch {
   bool psi_missing;   /* said once */
   struct pressure pressure;
   struct level level;
+  struct contribution contribution;
   uint64_t moved_pages, moved_since_ns, moved_ns, ticked_ns, sampled_ns;
   struct board_view view;
   uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
@@ -97,7 +99,7 @@ int watch__run(struct watch *watch, const struct options *options);
 int gather__board(struct watch *watch, uint64_t now_ns); /* workers that came and went, rules, holds */
 void gather__host(struct watch *watch, uint64_t now_ns); /* memory, pressure */
 void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t now_ns);
-void gather__workers(struct watch *watch, uint64_t now_ns); /* all, cheaply, and the sums over them */
+void gather__workers(struct watch *watch, uint64_t now_ns); /* all, cheaply, and sums and shares over them */
 void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns);
 
 /* judge.c: decide, and act on it. */
