@@ -32,7 +32,8 @@ bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
 units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
 helpers := $(wildcard tests/lib/*.c)
-bench  := $(wildcard tools/bench/*.c)
+bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
+bench_parts := tools/bench/hand.c tools/bench/setting.c
 
 obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 san  = $(patsubst %.c,$(B)/san/%.o,$(1))
@@ -45,7 +46,7 @@ LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 
-.PHONY: all demo check check-unit check-bpf check-e2e build-tests lint format bench install clean help setup
+.PHONY: all demo check check-unit check-bpf check-e2e build-tests lint format bench bench-fault install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -66,6 +67,10 @@ bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
 
+bench-fault: setup ## cost per page fault, lease, switch and sweep, against nothing and empty programs (as root)
+	$(Q)$(MAKE) --no-print-directory build-bench
+	$(Q)$(PYTHON) tools/bench/fault.py --bin $(B)
+
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
 
@@ -82,7 +87,7 @@ clean: ## remove what was built
 	$(Q)rm -rf $(B)
 
 help: ## this list
-	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
 
 # Programs.
 $(B)/libcommon.a: $(call obj,$(common))
@@ -127,15 +132,15 @@ $(B)/skel/ebb.skel.h: $(B)/bpf/ebb.linked.o
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name ebb > $@.new && mv $@.new $@
 
-$(B)/skel/probe.skel.h: $(B)/bpf/probe.bpf.o
+$(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name probe > $@.new && mv $@.new $@
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $* > $@.new && mv $@.new $@
 
 # Tests: unit and BPF tests always under ASan and UBSan.
 unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
 bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
-bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(bench))
+bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 
 build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
 build-bench: $(bench_bins)
@@ -155,8 +160,16 @@ $(B)/lib/%: $(B)/obj/tests/lib/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# Benchmarks: programs of their own, and the kernel programs that they compare ours with.
+$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
+$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
+
+$(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
+$(B)/bench/cost: $(call obj,$(bench_parts)) $(B)/libkern.a
 $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LDLIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %common.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LDLIBS)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
