@@ -183,6 +183,25 @@ static void test_a_crossing_is_reported_once(void **state) {
   assert_int_equal(sensor->ops->events(sensor, &event, 1), 0);
 }
 
+/* Nominations in vain are counted for one threshold, not for all that a worker ever had. */
+static void test_each_threshold_is_seen_without_sweeps(void **state) {
+  (void)state;
+  NEED_BPF();
+  if (!feed__of(sensor)->loader.growth)
+    skip();
+  struct sensor_event event;
+  for (int i = 0; i < 24; i++) {
+    uint64_t limit = footprint(true) + 8 * MIB;
+    sensor->ops->arm(sensor, 3, limit);
+    assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 8 * MIB - 256 * 1024), 0);
+    assert_int_equal(sensor->ops->events(sensor, &event, 1), 0);
+    assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 4 * MIB), 0);
+    assert_int_equal(sensor->ops->events(sensor, &event, 1), 1);
+    assert_int_equal(event.kind, SENSOR_CROSSED);
+    assert_in_range(event.after_bytes, limit, limit + 8 * MIB);
+  }
+}
+
 /* The kernel side falls silent by itself; it does not wait for the reader. */
 static void test_a_crossing_disarms(void **state) {
   (void)state;
@@ -324,6 +343,7 @@ int main(void) {
       T(test_faults_are_those_of_proc),
       T(test_a_turns_figures),
       T(test_a_crossing_is_reported_once),
+      T(test_each_threshold_is_seen_without_sweeps),
       T(test_a_crossing_disarms),
       T(test_a_crossing_wakes),
       T(test_a_crossing_by_many_processes),

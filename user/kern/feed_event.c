@@ -54,6 +54,7 @@ void feed__arm(struct sensor *sensor, uint32_t index, uint64_t bytes) {
   if (!worker || worker->armed_bytes == bytes)
     return;
   worker->armed_bytes = bytes;
+  worker->early = 0;
   if (bytes == EBB_UNKNOWN)
     __atomic_store_n(&feed->loader.workers[index].armed_pages, EBB_UNKNOWN, __ATOMIC_RELAXED);
   else
