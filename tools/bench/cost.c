@@ -18,10 +18,9 @@
 #include "setting.h"
 
 #define CHUNKS_MAX 9
-/* Levels, as the loader takes them. */
-#define L0 .options.no_growth = true
-#define L1 .options.no_growth = false
-#define L1_FAULTS .options.faults = true
+#define L0 .level = 0
+#define L1 .level = 1
+#define L2 .level = 2
 
 /* tools/bench/fault.py knows the first three of each part by name. */
 static const struct variant variants[] = {
@@ -33,8 +32,6 @@ static const struct variant variants[] = {
     {"fault", "L1, untracked, large", .kind = SETTING_OURS, L1, .near = true},
     {"fault", "L1, tracked, far", .kind = SETTING_OURS, L1, .tracked = true},
     {"fault", "L1, tracked, near", .kind = SETTING_OURS, L1, .tracked = true, .near = true},
-    {"fault", "L1 + live faults, untracked", .kind = SETTING_OURS, L1_FAULTS},
-    {"fault", "L1 + live faults, tracked, near", .kind = SETTING_OURS, L1_FAULTS, .tracked = true, .near = true},
     {"fault", "bpftrace, count by pid", .kind = SETTING_BPFTRACE, .every = 5},
     {"lease", "nothing A", .kind = SETTING_NOTHING},
     {"lease", "nothing B", .kind = SETTING_NOTHING},
@@ -45,7 +42,7 @@ static const struct variant variants[] = {
     {"switch", "nothing B", .kind = SETTING_NOTHING},
     {"switch", "empty program", .kind = SETTING_EMPTY},
     {"switch", "L0", .kind = SETTING_OURS, L0, .tracked = true},
-    {"switch", "L2", .kind = SETTING_STALL, .tracked = true},
+    {"switch", "L2", .kind = SETTING_OURS, L2, .tracked = true},
 };
 #define N_VARIANTS (sizeof(variants) / sizeof(variants[0]))
 

@@ -66,12 +66,13 @@ static int track(struct setting *setting, const struct hand *hands, unsigned n_h
 static int ours__attach(struct setting *setting, const struct hand *hands, unsigned n_hands, const unsigned *n_pieces,
                         const struct hand *stranger, char *why, size_t why_bytes) {
   const struct variant *variant = setting->variant;
-  int error = feed__open(&variant->options, &setting->sensor, why, why_bytes);
+  int error = feed__open(&(struct loader_options){0}, &setting->sensor, why, why_bytes);
   if (error)
     return error;
   struct sensor *sensor = setting->sensor;
-  if (variant->options.faults && !feed__of(sensor)->loader.faults) {
-    (void)snprintf(why, why_bytes, "no page_fault_user here");
+  sensor->ops->set_level(sensor, variant->level);
+  if (sensor->ops->level(sensor) != variant->level) {
+    (void)snprintf(why, why_bytes, "this kernel has no such level");
     return -ENOTSUP;
   }
   if (variant->tracked) {
@@ -124,10 +125,6 @@ int setting__open(struct setting *setting, const struct variant *variant, const 
     break;
   case SETTING_OURS:
     error = ours__attach(setting, hands, n_hands, n_pieces, stranger, why, why_bytes);
-    break;
-  case SETTING_STALL:
-    (void)snprintf(why, why_bytes, "there are no programs of L2 yet");
-    error = -ENOTSUP;
     break;
   case SETTING_BPFTRACE:
     error = bpftrace__attach(setting, why, why_bytes);

@@ -13,15 +13,15 @@
 #include "loader.h"
 #include "sensor.h"
 
-enum setting_kind { SETTING_NOTHING, SETTING_EMPTY, SETTING_OURS, SETTING_BPFTRACE, SETTING_STALL };
+enum setting_kind { SETTING_NOTHING, SETTING_EMPTY, SETTING_OURS, SETTING_BPFTRACE };
 
 struct variant {
   const char *part, *name;
   enum setting_kind kind;
-  struct loader_options options; /* SETTING_OURS: what the loader attaches */
-  bool tracked;                  /* the hands are workers; else there is another one */
-  bool near;                     /* thresholds are so near that each counter of a hand is over the prefilter */
-  unsigned every;                /* takes part in one cycle of so many (0: in all): dear to set up */
+  uint32_t level; /* of SETTING_OURS */
+  bool tracked;   /* the hands are workers; else there is another one */
+  bool near;      /* thresholds are so near that each counter of a hand is over the prefilter */
+  unsigned every; /* takes part in one cycle of so many (0: in all): dear to set up */
 };
 
 struct floor;

@@ -18,7 +18,7 @@
 
 /* Opening fails with ENOENT, reading with ESRCH, when the process is gone. */
 static int read_of(pid_t pid, const char *name, char *to, size_t size) {
-  char path[64];
+  char path[96];
   int err;
 
   (void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
