@@ -46,7 +46,7 @@ LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 
-.PHONY: all demo check check-unit check-bpf check-e2e build-tests lint format bench bench-fault install clean help setup
+.PHONY: all demo check check-unit check-bpf check-e2e check-proc build-tests lint format bench bench-fault install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -60,7 +60,7 @@ check: setup ## all tests: unit (sanitized), BPF, end to end
 	$(Q)$(MAKE) --no-print-directory all build-tests
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-bpf check-e2e: check-%: all build-tests ## only these tests
+check-unit check-bpf check-e2e check-proc: check-%: all build-tests ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 bench: setup ## costs and reaction times, as ratios within one run

@@ -105,7 +105,6 @@ __u64 missed __weak = 0; /* processes, address spaces or locks that found no roo
 /* Where each CPU's part of a per-CPU counter is, from the counter's address; written by the watch before it attaches. */
 __u64 cpu_offsets[EBB_CPUS_MAX] __weak = {};
 __u32 n_cpus __weak = 0;                     /* 0: not known; then a counter is what its common part says */
-__s64 prefilter_pages __weak = (~0ULL >> 1); /* counters under this cannot make any worker reach its threshold */
 
 #define add(counter, value) ((void)__sync_fetch_and_add(&(counter), (value)))
 

@@ -17,6 +17,9 @@ static __always_inline __s64 rss__member(struct mm_struct *mm, int member) {
   }
 }
 
+/* What is smaller crosses nothing and is no peak worth telling: most processes of a host never get further than this. */
+#define SMALL_PAGES 64
+
 /* The counter that this CPU has looked at last, and what it found. */
 struct seen {
   __u64 counter;
@@ -52,7 +55,7 @@ static __always_inline bool rss__is_old(struct mm_struct *mm, int member, __s64 
 SEC("tp_btf/rss_stat")
 int BPF_PROG(memory_rss, struct mm_struct *mm, int member) {
   __s64 count = rss__member(mm, member);
-  if (count < prefilter_pages || rss__is_old(mm, member, count))
+  if (count < SMALL_PAGES || rss__is_old(mm, member, count))
     return 0;
   __u64 key = (__u64)mm;
   struct mm *entry = bpf_map_lookup_elem(&mms, &key);

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Run the tests: one line a file, then what was skipped and why, then `N passed, N failed, N skipped`.
 
-    tests/run.py --build DIR [--only unit|bpf|e2e] [-v] [pattern…]
+    tests/run.py --build DIR [--only unit|bpf|e2e|proc] [-v] [pattern…]
+
+`proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
@@ -26,8 +28,8 @@ sys.dont_write_bytecode = True
 from ebbtest import end_leftovers, leftovers  # noqa: E402
 from machine import Loans  # noqa: E402
 
-KINDS = ("unit", "bpf", "e2e")
-TIMEOUTS = {"unit": 120, "bpf": 120, "e2e": 240}
+KINDS = ("unit", "bpf", "e2e", "proc")
+TIMEOUTS = {"unit": 120, "bpf": 120, "e2e": 240, "proc": 240}
 
 
 class Test:
@@ -47,6 +49,8 @@ class Test:
         os.chmod(scratch, 0o755)
         started = time.monotonic()
         environ = {**os.environ, "EBB_BUILD": build, "TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"}
+        if self.kind == "proc":
+            environ["EBB_SENSOR"] = "proc"
         with open(os.path.join(scratch, "output"), "w+b") as output:
             process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT,
                                        env=environ, start_new_session=True)
@@ -73,7 +77,7 @@ class Test:
 
     def judge(self, code):
         python = self.path.endswith(".py")
-        count = count_cases if self.kind == "e2e" else count_unittest if python else count_cmocka
+        count = count_cases if self.kind in ("e2e", "proc") else count_unittest if python else count_cmocka
         self.passed, self.failed, self.skips = count(self.output)
         if code == 77 and not self.skips:
             self.skips = [("all of it", (self.output.strip().splitlines() or ["no reason given"])[-1])]
@@ -146,6 +150,7 @@ def find(build, only, patterns):
     paths = {"unit": programs(os.path.join(build, "unit")) + scripts(os.path.join(TESTS, "unit"), r".*\.py"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}
+    paths["proc"] = paths["e2e"] if os.geteuid() == 0 else []
     tests = [Test(kind, path) for kind in KINDS if only in (None, kind) for path in paths[kind]]
     return [test for test in tests if not patterns or any(pattern in test.name for pattern in patterns)]
 

@@ -19,8 +19,7 @@ FLOOR, NOTHING, AGAIN = "empty program", "nothing A", "nothing B"
 # part, variant, of what, at most so many times that; None: no more than the noise
 BUDGETS = [
     ("fault", "L0", NOTHING, None),
-    ("fault", "L1, untracked, small", FLOOR, 1.02),
-    ("fault", "L1, untracked, large", FLOOR, 1.02),
+    ("fault", "L1, untracked", FLOOR, 1.02),
     ("fault", "L1, tracked, far", FLOOR, 1.04),
     ("fault", "L1, tracked, near", FLOOR, 1.04),
 ]

@@ -14,7 +14,7 @@
 #include "feed.h"
 #include "floor.skel.h"
 
-#define FAR_BYTES (1ULL << 36)        /* under no process's prefilter */
+#define FAR_BYTES (1ULL << 36)
 #define STRANGER_NEAR_BYTES (8 * MIB) /* over what the stranger holds, and far under the hands' ballast */
 #define NEAR_MARGIN_BYTES (4 * MIB)   /* from what a hand will hold at most to its threshold */
 #define EVENTS_MAX 256
@@ -81,7 +81,7 @@ static int ours__attach(struct setting *setting, const struct hand *hands, unsig
     error = follow(sensor, 0, stranger);
     sensor->ops->arm(sensor, 0, variant->near ? STRANGER_NEAR_BYTES : FAR_BYTES);
   }
-  /* Only a sweep finds the address spaces, and sets the prefilter. */
+  /* Only a sweep finds the address spaces. */
   return error ? error : sensor->ops->sweep(sensor);
 }
 

@@ -20,7 +20,7 @@ struct variant {
   enum setting_kind kind;
   uint32_t level; /* of SETTING_OURS */
   bool tracked;   /* the hands are workers; else there is another one */
-  bool near;      /* thresholds are so near that each counter of a hand is over the prefilter */
+  bool near;      /* the threshold is a little over what the hands will hold */
   unsigned every; /* takes part in one cycle of so many (0: in all): dear to set up */
 };
 

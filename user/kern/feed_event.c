@@ -21,26 +21,9 @@ static uint64_t pages_now(const struct feed *feed, uint32_t index) {
   return pages > 0 ? (uint64_t)pages : 0;
 }
 
-/* A counter under this cannot be what carries its worker over: the largest of a process's three holds half of it or more
- * in practice, and what adds up otherwise is found by the next sweep. */
-static int64_t prefilter_of(const struct feed *feed, uint32_t index) {
-  uint64_t armed = feed->loader.workers[index].armed_pages, processes = feed->tally.workers[index].processes;
-  return armed == EBB_UNKNOWN ? INT64_MAX : (int64_t)(armed / (2 * (processes ? processes : 1)));
-}
-
-static void set_prefilter(struct feed *feed) {
-  int64_t least = INT64_MAX;
-  for (uint32_t i = 0; i < feed->tally.n_workers; i++)
-    if (feed->workers[i].life && prefilter_of(feed, i) < least)
-      least = prefilter_of(feed, i);
-  feed->loader.skel->data->prefilter_pages = least;
-}
-
 static void arm_at(struct feed *feed, uint32_t index, uint64_t pages) {
   uint64_t least = pages_now(feed, index) + STEP_PAGES;
   __atomic_store_n(&feed->loader.workers[index].armed_pages, pages > least ? pages : least, __ATOMIC_RELAXED);
-  if (prefilter_of(feed, index) < feed->loader.skel->data->prefilter_pages)
-    feed->loader.skel->data->prefilter_pages = prefilter_of(feed, index);
 }
 
 static void arm_early(struct feed *feed, uint32_t index) {
@@ -102,7 +85,6 @@ void feed__overtake(struct feed *feed, uint64_t now_ns) {
     else if (feed->loader.workers[i].armed_pages == EBB_UNKNOWN)
       arm_early(feed, i);
   }
-  set_prefilter(feed);
 }
 
 static void release(struct feed *feed, const struct ebb_event *event) {
