@@ -170,7 +170,7 @@ def numbers_without_gaps():
     """The board is damaged, the pool is smaller, and one of the extra slots is empty: three again are 0, 1 and 2."""
     with Ebb({"reports": {"size": 3}}, watch=False) as ebb:
         ebb.ready()
-        pids = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
+        pids = {record["slot"]: record["pid"] for record in ebb.audit(ev="ready")}
         ebb.process.kill()
         ebb.process.wait()
         os.kill(pids[1], signal.SIGKILL)

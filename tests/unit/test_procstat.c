@@ -30,6 +30,7 @@ static void fields_are_found_behind_any_command(void **state) {
     assert_int_equal(stat.minor_faults, 101);
     assert_int_equal(stat.major_faults, 103);
     assert_int_equal(stat.threads, 3);
+    assert_false(stat.exiting);
     assert_int_equal(stat.start_time, 12345);
   }
 }
@@ -42,6 +43,7 @@ static void dying_process_has_no_group(void **state) {
   assert_int_equal(procstat__parse("42 (x) X 1 -1 -1 0 -1 4 0 0 0 0 0 0 0 0 20 0 0 0 12345 0", &stat), 0);
   assert_int_equal(stat.pgid, -1);
   assert_int_equal(stat.session, -1);
+  assert_true(stat.exiting);
 }
 
 static void cut_or_spoilt_text_is_refused(void **state) {

@@ -61,6 +61,9 @@ struct pool {
   const char *environment[CONFIG_ENVIRONMENT_WORDS_MAX + 1];
 };
 
+/* Of what a worker left behind, so many are waited for while they are on their way out. */
+#define TOLD_MAX 8
+
 struct slot {
   struct keeper *keeper; /* for callbacks */
   struct pool *pool;     /* NULL: this place is free */
@@ -89,6 +92,8 @@ struct slot {
   uint64_t try_ns;  /* next attempt to fence, or next look for what is left */
   uint64_t kill_ns; /* SIGKILL then; 0: not told to go yet */
   bool rest_told;   /* what was left behind has been told to go */
+  struct family_member told[TOLD_MAX];
+  int n_told;
   bool retired;
   bool was_serving;
   struct audit_end end;

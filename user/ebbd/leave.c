@@ -14,6 +14,7 @@
 #include "ebb/lease.h"
 #include "log.h"
 #include "pidfd.h"
+#include "procstat.h"
 #include "worker.h"
 
 /* What one worker may leave behind and still be seen at one look; the rest is seen at the next. */
@@ -122,6 +123,16 @@ static int find_rest(const struct keeper *keeper, const struct slot *slot, struc
   return n < 0 ? n : kept;
 }
 
+/* A process that is on its way out has no environment left to be known by, but still holds what it has not given back. */
+static bool are_going(const struct slot *slot) {
+  struct procstat stat;
+  for (int i = 0; i < slot->n_told; i++)
+    if (!procstat__read(slot->told[i].pid, &stat) && stat.start_time == slot->told[i].start_time && stat.exiting &&
+        stat.state != 'Z')
+      return true;
+  return false;
+}
+
 static void leave_alone(struct keeper *keeper, struct slot *slot, int n) {
   char text[96];
   (void)snprintf(text, sizeof(text), "it left %d processes behind, which never used its lease: left alone", n);
@@ -143,6 +154,8 @@ static void tell_rest(struct keeper *keeper, struct slot *slot, const struct fam
   } else {
     return;
   }
+  slot->n_told = n < TOLD_MAX ? n : TOLD_MAX;
+  memcpy(slot->told, rest, (size_t)slot->n_told * sizeof(rest[0]));
   for (int i = 0; i < n; i++) {
     if (family__signal(&rest[i], signal))
       continue;
@@ -161,12 +174,13 @@ void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     leave_alone(keeper, slot, n);
     n = 0;
   }
-  if (n == 0) {
+  if (n == 0 && !are_going(slot)) {
+    slot->n_told = 0;
     finish(keeper, slot, now_ns);
     return;
   }
   slot->try_ns = now_ns + LEAVING_POLL_NS;
-  if (n < 0)
+  if (n <= 0)
     return;
   if (!slot->holds && lease__try_lock(slot->lease_fd)) {
     slot->try_ns = now_ns + FENCE_RETRY_NS; /* a helper works on a job */

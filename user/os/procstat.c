@@ -61,7 +61,9 @@ static bool is_told_by_others(const char *status_text) {
 }
 
 /* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
-enum { STATE = 3, PPID, PGRP, SESSION, MINFLT = 10, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
+#define PF_EXITING 0x4 /* of include/linux/sched.h */
+
+enum { STATE = 3, PPID, PGRP, SESSION, FLAGS = 9, MINFLT, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
 
 /* " 12": every field is a blank and a number; pgrp and session of a dying process are -1. */
 static bool take_field(const char **at, int64_t *ret) {
@@ -104,6 +106,7 @@ int procstat__parse(const char *text, struct procstat *ret) {
       .pgid = (pid_t)field[PGRP],
       .session = (pid_t)field[SESSION],
       .state = state,
+      .exiting = field[FLAGS] & PF_EXITING,
       .threads = field[THREADS],
       .minor_faults = (uint64_t)field[MINFLT],
       .major_faults = (uint64_t)field[MAJFLT],
