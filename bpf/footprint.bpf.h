@@ -2,8 +2,10 @@
 /*
  * A worker's footprint as the sum over its address spaces. Each keeps its own part, and the sum moves by differences.
  *
- * Two CPUs that bring the same part up to date at one time may leave the sum off by what changed between them (a
- * compare-and-swap would need 5.12); the watch puts the sum right at each sweep, which goes through all parts anyway.
+ * Two CPUs that bring the same part up to date at one time may both count a step (an exchange would need 5.12). So part
+ * and sum move by the same amount: what was counted twice is in both, and the next change or sweep takes it out of both.
+ * Only a part that leaves while it is being brought up to date leaves the sum off for good; the watch, which goes through
+ * all parts at each sweep, puts that right.
  */
 #ifndef BPF_FOOTPRINT_H
 #define BPF_FOOTPRINT_H
@@ -54,7 +56,7 @@ static __always_inline void mm__set(struct mm *entry, __s64 now) {
   struct ebb_kworker *worker = owner__worker(&entry->owner);
   if (!worker || now == then)
     return;
-  entry->pages = now;
+  add(entry->pages, now - then);
   add(worker->pages, now - then);
   worker__moved(worker, &entry->owner);
 }
