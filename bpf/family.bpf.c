@@ -46,6 +46,7 @@ int BPF_PROG(family_exec, struct task_struct *task) {
   mm__leave(proc->mm, tgid);
   if (bpf_map_update_elem(&procs, &tgid, &fresh, BPF_EXIST))
     return 0;
+  worker__changed(&fresh.owner); /* whoever shared the old address space has it alone now */
   struct mm *entry = mm__enter(task->mm, &fresh.owner, tgid);
   struct mm_pages pages;
   if (entry)

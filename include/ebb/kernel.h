@@ -74,7 +74,7 @@ struct ebb_kworker {
   __u64 taken_ns;    /* when the first of the locks held now was taken */
   __u64 pages_peak;  /* most pages since then */
   __u64 pages_first; /* pages when it was first taken: a fresh worker's; ~0: that was not seen */
-  __u32 changes;     /* raised by each process that comes or goes */
+  __u32 changes;     /* raised by each process that comes, goes or gets other memory by exec */
   __u32 generation;  /* whose record this is, for a watch that finds it: written by the one that began it */
   __u64 start_time;  /* of the root process, clock ticks since boot */
   __s32 pid;
