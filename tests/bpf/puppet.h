@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -398,7 +399,7 @@ static inline int64_t puppet_exec(const char *lease_path) {
   (void)snprintf(answers, sizeof(answers), "%d", answers_fd);
   (void)fcntl(orders_fd, F_SETFD, 0);
   (void)fcntl(answers_fd, F_SETFD, 0);
-  (void)execl("/proc/self/exe", "puppet", orders, answers, lease_path, (char *)NULL);
+  (void)execl("/proc/thread-self/exe", "puppet", orders, answers, lease_path, (char *)NULL);
   return -errno;
 }
 
@@ -544,6 +545,7 @@ static inline void puppet__start_in(struct puppet *puppet, unsigned long flags) 
   puppet->pid = flags ? (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0) : fork();
   assert_true(puppet->pid >= 0);
   if (!puppet->pid) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed tidies nothing up */
     (void)close(puppet->lease_fd);
     (void)close(orders[1]);
     (void)close(answers[0]);

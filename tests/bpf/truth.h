@@ -39,8 +39,8 @@ static inline bool truth_text(pid_t pid, const char *thread, const char *file, c
   return got > 0;
 }
 
-/* False: it has no memory any more. */
-static inline bool truth__add(struct truth *truth, pid_t pid) {
+/* False: it has no memory any more. `walk`: read smaps_rollup too, which walks its page tables. */
+static inline bool truth__read(struct truth *truth, pid_t pid, bool walk) {
   char path[64], text[16 * 1024];
   bool found = false;
   (void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
@@ -54,6 +54,8 @@ static inline bool truth__add(struct truth *truth, pid_t pid) {
     truth->shmem += truth_kib(text, "\nRssShmem:");
     truth->swap += truth_kib(text, "\nVmSwap:");
     truth->file += truth_kib(text, "\nRssFile:");
+    if (!walk)
+      continue;
     (void)truth_text(pid, entry->d_name, "smaps_rollup", text, sizeof(text));
     truth->rollup += truth_kib(text, "\nRss:");
     truth->rollup_swap += truth_kib(text, "\nSwap:");
@@ -61,6 +63,10 @@ static inline bool truth__add(struct truth *truth, pid_t pid) {
   if (dir)
     (void)closedir(dir);
   return found;
+}
+
+static inline bool truth__add(struct truth *truth, pid_t pid) {
+  return truth__read(truth, pid, false);
 }
 
 static inline uint64_t truth__sum(const struct truth *truth) {
