@@ -88,7 +88,7 @@ __noinline int lock__taken(__u64 file, __u32 index, __u32 life, bool seen) {
 
 static __always_inline __u64 turn__wake(const struct ebb_kworker *worker, const struct ebb_event *event) {
   if (event->turn == 1 || (worker->flags & EBB_KWORKER_EAGER && !event->others) ||
-      event->held_ns >= EBB_TURN_WAKES_NS || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > EBB_RING_BYTES / 2)
+      event->held_ns >= EBB_TURN_WAKES_NS || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > ring_bytes / 2)
     return BPF_RB_FORCE_WAKEUP;
   return BPF_RB_NO_WAKEUP;
 }

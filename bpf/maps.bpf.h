@@ -100,6 +100,8 @@ struct {
   __uint(max_entries, EBB_RING_BYTES);
 } events SEC(".maps") __weak;
 
+const volatile __u32 ring_bytes __weak = EBB_RING_BYTES; /* as it was opened */
+
 __u64 drops __weak = 0;  /* records that found no room in the ring */
 __u64 missed __weak = 0; /* processes, address spaces or locks that found no room in a map */
 /* Where each CPU's part of a per-CPU counter is, from the counter's address; written by the watch before it attaches. */

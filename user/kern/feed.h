@@ -52,6 +52,7 @@ struct feed {
   uint32_t life;       /* the last one given */
   bool search_due;     /* there is a worker whose present descendants are not known */
   uint64_t missed;     /* as of the last search */
+  bool short_of_room;  /* there was none for all that the last search found; the next sweep searches again */
   uint32_t n_adopted;
   pid_t adopted[EBB_PROCS_MAX]; /* since the last search */
   struct tally tally;

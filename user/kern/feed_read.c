@@ -52,7 +52,7 @@ static void take_sweep(struct feed *feed, uint32_t index) {
 static int sweep(struct feed *feed) {
   for (uint32_t i = 0; i < feed->tally.n_workers; i++)
     feed->workers[i].changes = feed->loader.workers[i].changes;
-  bool search = feed->search_due || feed->missed != feed->loader.skel->bss->missed;
+  bool search = feed->search_due || feed->short_of_room || feed->missed != feed->loader.skel->bss->missed;
   int r = search ? feed__search(feed) : tally__sweep(&feed->tally, &feed->loader, false);
   if (r)
     return r;

@@ -109,8 +109,12 @@ static int adopt_strangers(struct feed *feed, bool first_pass) {
   for (uint32_t i = 0; i < feed->tally.n_processes; i++) {
     struct tally_process *process = &feed->tally.processes[i];
     uint32_t owner = process->worker == NOBODY ? owner_of(feed, process, first_pass) : NOBODY;
-    if (owner == NOBODY || feed__adopt(feed, owner, process->pid))
+    if (owner == NOBODY)
       continue;
+    if (feed__adopt(feed, owner, process->pid)) {
+      feed->short_of_room = true;
+      continue;
+    }
     process->worker = owner;
     feed->workers[owner].grown = true;
     adopted++;
@@ -137,11 +141,12 @@ void feed__look(struct feed *feed, int lease_fd) {
   feed->loader.skel->bss->look_trust = 0;
 }
 
-/* A lock that was taken by a child counts only since the child is known. */
-static void look_again(struct feed *feed) {
+/* A lock that was taken by a child counts only since the child is known; and one for which there was no room, if there is
+ * some now. */
+static void look_again(struct feed *feed, bool all) {
   for (uint32_t i = 0; i < feed->tally.n_workers; i++) {
     struct feed_worker *worker = &feed->workers[i];
-    if (!worker->grown)
+    if (!worker->life || !(worker->grown || all))
       continue;
     worker->grown = false;
     struct lease_key key;
@@ -153,7 +158,10 @@ static void look_again(struct feed *feed) {
 
 int feed__search(struct feed *feed) {
   int adopted = 1;
-  feed->missed = feed->loader.skel->bss->missed;
+  uint64_t missed = feed->loader.skel->bss->missed;
+  bool all = feed->missed != missed;
+  feed->missed = missed;
+  feed->short_of_room = false;
   for (int round = 0; adopted && round < ROUNDS_MAX; round++) {
     int r = tally__sweep(&feed->tally, &feed->loader, true);
     if (r)
@@ -166,7 +174,7 @@ int feed__search(struct feed *feed) {
   for (uint32_t i = 0; i < feed->tally.n_workers; i++)
     feed->workers[i].searched = true;
   disown_dead(feed);
-  look_again(feed);
+  look_again(feed, all);
   feed->search_due = false;
   return 0;
 }

@@ -69,13 +69,33 @@ static void forget(struct loader *loader) {
   loader->skel = NULL;
 }
 
-static int load(struct loader *loader, const char *pins, bool growth, const struct btf *stall) {
+static int resize(struct ebb *skel, const struct loader_options *options) {
+  const struct {
+    struct bpf_map *map;
+    uint32_t entries;
+  } sizes[] = {
+      {skel->maps.events, options->ring_bytes},
+      {skel->maps.procs, options->procs_max},
+      {skel->maps.mms, options->procs_max},
+      {skel->maps.held, options->held_max},
+  };
+  int r = 0;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !r; i++)
+    if (sizes[i].entries)
+      r = bpf_map__set_max_entries(sizes[i].map, sizes[i].entries);
+  if (options->ring_bytes)
+    skel->rodata->ring_bytes = options->ring_bytes;
+  return r;
+}
+
+static int load(struct loader *loader, const struct loader_options *options, const char *pins, bool growth,
+                const struct btf *stall) {
   loader->skel = ebb__open();
   if (!loader->skel)
     return -errno;
   (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
   stall__choose(loader->skel, stall);
-  int r = pins ? pins__take(loader->skel, pins) : 0;
+  int r = pins ? pins__take(loader->skel, pins) : resize(loader->skel, options);
   if (!r)
     r = ebb__load(loader->skel);
   if (r)
@@ -88,9 +108,9 @@ static int load_some(struct loader *loader, const struct loader_options *options
                      const struct btf *stall) {
   int r = -ENOENT;
   if (!options->no_growth)
-    r = load(loader, pins, true, stall);
+    r = load(loader, options, pins, true, stall);
   if (r && r != -EPERM)
-    r = load(loader, pins, false, stall);
+    r = load(loader, options, pins, false, stall);
   return r;
 }
 

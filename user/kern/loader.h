@@ -25,6 +25,8 @@ struct loader_options {
   bool verbose;
   bool no_growth;   /* leave rss_stat out */
   const char *pins; /* directory in which maps and the programs of level 0 outlive us, see pins.h; NULL: they do not */
+  /* For tests of what is lost; 0: as in the bounds. A ring is a power of two of pages. */
+  uint32_t ring_bytes, procs_max, held_max;
 };
 
 /*
