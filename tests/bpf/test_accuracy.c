@@ -121,7 +121,7 @@ static int n_sharers(void) {
 /* Whoever has just been forked or has exec'ed may still touch a page or two. */
 static struct truth at_rest(struct sensor_reading *ret_exact, int *ret_processes) {
   uint64_t deadline_ns = clock__monotonic_ns() + DEADLINE_NS;
-  struct truth before, after;
+  struct truth before, walked, after;
   int expected = 1 + play.n_children - n_sharers() + play.n_orphans;
   do {
     if (clock__monotonic_ns() > deadline_ns)
@@ -129,9 +129,10 @@ static struct truth at_rest(struct sensor_reading *ret_exact, int *ret_processes
     (void)reading(true); /* and who there is */
     before = truth_of_all(false, ret_processes);
     *ret_exact = reading(true);
-    after = truth_of_all(true, ret_processes);
-  } while (!same_memory(&before, &after) || *ret_processes != expected);
-  return after;
+    walked = truth_of_all(true, ret_processes);
+    after = truth_of_all(false, ret_processes);
+  } while (!same_memory(&before, &walked) || !same_memory(&walked, &after) || *ret_processes != expected);
+  return walked;
 }
 
 static void assert_apart(uint64_t a, uint64_t b, uint64_t most) {
