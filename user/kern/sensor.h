@@ -22,6 +22,26 @@ struct sensor_target {
   const char *lease_path; /* as in EBB_LEASE; copied */
 };
 
+/*
+ * How near the footprints are; tests/bpf/test_accuracy.c holds them to it.
+ *
+ * E, what the kernel itself keeps back of each process's counters, is from 6.2 on under max(32, 2 × CPUs) pages for each
+ * CPU and each of the three counters (percpu_counter_batch): 0.75 MiB on 2 CPUs, 6 MiB on 16, 96 MiB on 64. Up to 6.1 it
+ * is what each thread's last 65 faults brought (TASK_RSS_EVENTS_THRESH): a page each, or up to 16 where shared memory is
+ * only read.
+ *
+ * - An exact reading is what /proc/<pid>/status says at that moment, RssAnon + RssShmem + VmSwap, of all processes. Status
+ *   is true from 6.16 on; before, it is off by E.
+ * - Another reading is as exact as of the last sweep, but for movements too small to ask for: 256 KiB for each of the three,
+ *   and twice E, whatever the number of sweeps.
+ * - In events, and where thresholds are watched, sums of the kernel side count: off by E while growth is followed live
+ *   (level 1), as long as the counter that moves is above the filter of the nearest threshold. What is not followed live,
+ *   or was counted twice by two CPUs, or not at all by a process that just ended, the next sweep puts right; what races
+ *   left behind for good, the one after it.
+ *
+ * Shared memory that is in swap is in no figure: the kernel counts it for nobody.
+ */
+
 /* What is known of one worker. Bytes; unknown values are EBB_UNKNOWN. */
 struct sensor_reading {
   uint64_t anon_bytes, shmem_bytes, swap_bytes;
