@@ -83,7 +83,7 @@ static void assert_is_tree(uint32_t processes) {
 static void assert_kernel_near(uint64_t bytes, unsigned processes) {
   if (!on_bpf())
     return;
-  uint64_t slop = feed__of(sensor)->slop_pages * feed__of(sensor)->page_bytes * processes;
+  uint64_t slop = kernel_error_pages(sensor) * feed__of(sensor)->page_bytes * processes;
   uint64_t pages = (uint64_t)kernel_pages(sensor, 3);
   assert_in_range(pages * feed__of(sensor)->page_bytes + slop, bytes, bytes + 2 * slop);
 }
