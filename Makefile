@@ -46,7 +46,9 @@ LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 
-.PHONY: all demo check check-unit check-bpf check-e2e check-proc build-tests lint format bench bench-fault install clean help setup
+KERNELS ?= 6.1 6.12
+
+.PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -62,6 +64,11 @@ check: setup ## all tests: unit (sanitized), BPF, end to end
 
 check-unit check-bpf check-e2e check-proc: check-%: all build-tests ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
+
+check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
+	$(Q)sh tools/setup.sh --vm
+	$(Q)$(MAKE) --no-print-directory all build-tests build-vm
+	$(Q)$(PYTHON) tests/vm/matrix.py --build $(B) $(KERNELS)
 
 bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
@@ -136,6 +143,19 @@ $(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $* > $@.new && mv $@.new $@
 
+# The same objects for arm64: their relocations are resolved against the types of kernels for it.
+$(B)/bpf-arm64/%.o: bpf/%.c
+	$(call say,BPF64,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_arm64,$(BPFFLAGS)) -c -o $@ $<
+
+$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
+	$(call say,BPFLINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
+
 # Tests: unit and BPF tests always under ASan and UBSan.
 unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
 bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
@@ -144,6 +164,8 @@ bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_part
 
 build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
 build-bench: $(bench_bins)
+build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
+          $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call say,LINK,$@)
@@ -159,6 +181,10 @@ $(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
 $(B)/lib/%: $(B)/obj/tests/lib/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lbpf
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
 $(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o

@@ -38,6 +38,7 @@ MIB = 1 << 20
 POLL = 0.015
 # A machine under test is slow at times; no deadline is a claim about speed unless the script says so.
 PATIENCE = 20
+SLOWER = float(os.environ.get("EBB_PATIENCE", 1))  # so many times more of it: an emulated machine is slow at all times
 
 
 class Failure(Exception):
@@ -51,13 +52,13 @@ def check(condition, what):
 
 def wait_for(condition, deadline, what):
     """What the condition gives as soon as that is true."""
-    until = time.monotonic() + deadline
+    until = time.monotonic() + deadline * SLOWER
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > until:
-            raise Failure(f"not within {deadline} s: {what}")
+            raise Failure(f"not within {deadline * SLOWER:g} s: {what}")
         time.sleep(POLL)
 
 
