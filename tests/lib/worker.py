@@ -90,6 +90,11 @@ class Worker:
         for memory in self.kept:
             sum(memory[page] for page in range(0, len(memory), mmap.PAGESIZE))
 
+    def thrash(self, until):
+        """The same over and over, until there is such a file."""
+        while not os.path.exists(until):
+            self.again()
+
     def helper(self, mib, seconds):
         """A child that goes on with the job, and so keeps the lease that it inherits."""
         if os.fork() == 0:
@@ -157,8 +162,8 @@ class Worker:
         time.sleep(10)
 
     STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "shm": shm, "creep": creep, "work": work,
-             "again": again, "helper": helper, "turns": turns, "children": children, "daemon": daemon,
-             "scribble": scribble, "leave": leave, "kill": kill}
+             "again": again, "thrash": thrash, "helper": helper, "turns": turns, "children": children,
+             "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}
 
     # Life.
     def on_signal(self, number, _frame):

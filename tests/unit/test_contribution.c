@@ -315,6 +315,18 @@ static void one_that_comes_begins_with_its_first_look(void **state) {
   expect_shares("500 500 0 0");
 }
 
+/* Process numbers are used again. */
+static void the_same_process_number_of_another_generation_is_another_worker(void **state) {
+  (void)state;
+  grow(0, 30);
+  grow(1, 10);
+  look(NOW + SEC);
+  workers[0].generation = 99;
+  grow(0, 500);
+  look(NOW + 2 * SEC);
+  expect_shares("0 250 0 0");
+}
+
 /* Else those who were pushed out by it would be next. */
 static void one_that_has_left_keeps_its_share(void **state) {
   (void)state;
@@ -371,6 +383,17 @@ static void as_many_as_there_can_be(void **state) {
   contribution__look(&contribution, workers, EBB_SLOTS_MAX + 5, NOW + SEC);
   assert_int_equal(contribution__permille(&contribution, EBB_SLOTS_MAX - 1), 750);
   assert_int_equal(contribution__permille(&contribution, 0), 0);
+}
+
+static void more_than_there_can_be(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++)
+    workers[i].footprint_bytes = workers[i].anon_bytes = 1ULL << 63;
+  look(NOW + SEC);
+  expect_shares("500 500 0 0");
+  workers[2].major_faults = EBB_UNKNOWN - 1;
+  look(NOW + 2 * SEC);
+  expect_shares("333 333 333 0");
 }
 
 /* Whatever comes, in whatever order: a share is a share, and all of them are one at the most. */
@@ -541,6 +564,8 @@ CHANGE(no_reclaim, world->host.reclaim_moved = 0;)
 CHANGE(no_reclaim_but_short, world->host.reclaim_moved = 0; world->host.mem_available_bytes = 100 * MIB - 1;)
 CHANGE(stall_has_stopped, world->host.stall_growing = 0;)
 CHANGE(two_over, world->rules[0].contribution_limit_permille = 150;)
+CHANGE(two_over_the_second_more, world->rules[0].contribution_limit_permille = 150;
+       worker[2].contribution_permille = 800;)
 CHANGE(two_over_and_the_first_young, world->rules[0].contribution_limit_permille = 150; worker->born_ns = NOW;)
 CHANGE(a_tie_with_a_busy_one, world->rules[0].contribution_limit_permille = 150; worker->contribution_permille = 200;
        worker->busy = 1;)
@@ -568,6 +593,7 @@ static void the_rule(void **state) {
       {"no reclaim, but under the reserve", no_reclaim_but_short, "contribution/0"},
       {"no new stall", stall_has_stopped, ""},
       {"two are over: the one of the larger share, alone", two_over, "contribution/0"},
+      {"two are over: not the first of them", two_over_the_second_more, "contribution/2"},
       {"the next one where that one must not go", two_over_and_the_first_young, "contribution/2"},
       {"an idle one before a busy one of the same share", a_tie_with_a_busy_one, "contribution/2"},
       {"another one is on its way out", one_retiring, ""},
@@ -733,10 +759,12 @@ int main(void) {
       SHARES(figures_that_are_not_known_are_waited_for),
       SHARES(counters_that_fall_begin_anew),
       SHARES(one_that_comes_begins_with_its_first_look),
+      SHARES(the_same_process_number_of_another_generation_is_another_worker),
       SHARES(one_that_has_left_keeps_its_share),
       SHARES(another_process_of_the_same_generation_is_another_worker),
       SHARES(slots_that_are_no_more),
       SHARES(as_many_as_there_can_be),
+      SHARES(more_than_there_can_be),
       SHARES(nonsense_does_no_harm),
       cmocka_unit_test(the_rule),
       cmocka_unit_test(its_guards),
