@@ -2,8 +2,10 @@
 /* Does a daemon get the protection that it asks for, and hear when it does not? */
 #include "scene.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "selfprotect.h"
 
@@ -115,6 +117,71 @@ static void orphans_become_our_children(void **state) {
   end_child(orphan);
 }
 
+/* Of sched_getattr(2): policy, nice and slice. Since 6.12 the slice of an ordinary process is told and taken. */
+struct turns_of {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+static struct turns_of own_turns(void) {
+  struct turns_of turns = {.size = sizeof(turns)};
+
+  assert_int_equal(syscall(SYS_sched_getattr, 0, &turns, sizeof(turns), 0), 0);
+  return turns;
+}
+
+static int run_first(void) {
+  if (selfprotect__run_soon())
+    return 2;
+  pid_t pid = fork_child();
+  if (pid == 0)
+    _exit(own_turns().policy == SCHED_OTHER ? 0 : 3);
+  struct turns_of turns = own_turns();
+  if (turns.policy == SCHED_OTHER)
+    return 77;
+  return turns.policy == SCHED_FIFO && turns.priority == 1 ? reap_child(pid) : 4;
+}
+
+static int take_short_turns(void) {
+  const struct rlimit none = {0};
+  if (setpriority(PRIO_PROCESS, 0, 7) || setrlimit(RLIMIT_RTPRIO, &none) ||
+      (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY)))
+    return 2;
+  struct turns_of before = own_turns();
+  if (selfprotect__run_soon())
+    return 3;
+  struct turns_of after = own_turns();
+  if (after.policy != before.policy || after.nice != 7)
+    return 4;
+  return before.runtime_ns == 0 ? 77 : after.runtime_ns == 100000 && before.runtime_ns > 100000 ? 0 : 5;
+}
+
+/* In a child, whose scheduling may be spoilt. 77: not here. */
+static void in_child(int (*act)(void), const char *unless) {
+  pid_t pid = fork_child();
+  if (pid == 0)
+    _exit(act());
+  int status = reap_child(pid);
+  if (status == 77) {
+    print_message("skipped: %s\n", unless);
+    skip();
+  }
+  assert_int_equal(status, 0);
+}
+
+static void who_may_runs_first_and_its_children_do_not(void **state) {
+  (void)state;
+  in_child(run_first, "no right to run before others");
+}
+
+static void who_may_not_takes_short_turns_and_keeps_the_rest(void **state) {
+  (void)state;
+  in_child(take_short_turns, "slices of ordinary processes came with Linux 6.12");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(memory_is_locked_as_it_is_touched),
@@ -122,6 +189,8 @@ int main(void) {
       cmocka_unit_test(protection_without_the_right_to_it_is_refused),
       cmocka_unit_test(open_files_are_raised_to_the_hard_limit),
       cmocka_unit_test(orphans_become_our_children),
+      cmocka_unit_test(who_may_runs_first_and_its_children_do_not),
+      cmocka_unit_test(who_may_not_takes_short_turns_and_keeps_the_rest),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

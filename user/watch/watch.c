@@ -226,6 +226,7 @@ static void protect(void) {
   (void)selfprotect__open_files(&before);
   (void)selfprotect__lock_memory();
   (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
+  (void)selfprotect__run_soon();
 }
 
 int watch__run(struct watch *watch, const struct options *options) {
