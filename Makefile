@@ -48,7 +48,7 @@ programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault install clean help setup
+.PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -59,10 +59,10 @@ demo: setup ## the main job on real input: the same jobs with the memory rules o
 	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
 
 check: setup ## all tests: unit (sanitized), BPF, end to end
-	$(Q)$(MAKE) --no-print-directory all build-tests
+	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-bpf check-e2e check-proc: check-%: all build-tests ## only these tests
+check-unit check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
@@ -77,6 +77,10 @@ bench: setup ## costs and reaction times, as ratios within one run
 bench-fault: setup ## cost per page fault, lease, switch and sweep, against nothing and empty programs (as root)
 	$(Q)$(MAKE) --no-print-directory build-bench
 	$(Q)$(PYTHON) tools/bench/fault.py --bin $(B)
+
+bench-reaction: setup ## how far past its threshold a process comes, against polling (as root)
+	$(Q)$(MAKE) --no-print-directory all build-bench
+	$(Q)$(PYTHON) tools/bench/reaction.py --bin $(B)
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
@@ -94,7 +98,7 @@ clean: ## remove what was built
 	$(Q)rm -rf $(B)
 
 help: ## this list
-	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
+	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-15s %s\n' "$$t" "$$d"; done
 
 # Programs.
 $(B)/libcommon.a: $(call obj,$(common))
@@ -193,7 +197,8 @@ $(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
 $(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
-$(B)/bench/cost: $(call obj,$(bench_parts)) $(B)/libkern.a
+$(B)/bench/cost: $(call obj,$(bench_parts))
+$(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a
 $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %common.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LDLIBS)

@@ -138,23 +138,24 @@ def reaction(build, rounds=100):
     show("unlock to the successor's exec", to_exec)
 
 
+def monotonic_ns(record):
+    """When the audit wrote it, on the clock that workers write by."""
+    offset = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    seconds, micro = record["t"].rstrip("Z").split(".")
+    at = int(time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9
+    return at + int(micro.ljust(6, "0")) * 1000 - offset
+
+
 def decision(build, rounds=30):
     """An idle worker creeps past its limit: from its crossing to the watch's command in the audit."""
     print("from crossing a threshold to the watch's decision")
-    offset = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     with tempfile.TemporaryDirectory(prefix="ebb-bench.") as directory:
         log = pathlib.Path(directory) / "log"
         worker = pathlib.Path(build) / "bench" / "worker"
         with Ebb(build, f"[pool:creep]\ncommand = {worker} creep {log} 32 16\nfootprint_limit = 32M\nmin_lifetime = 0\n") as ebb:
             wait_for(lambda: sum(e[0] == "term" for e in events(log)) >= rounds, 300)
             audit = ebb.audit()
-        asked = {}
-        for record in audit:
-            if record["ev"] == "retire":
-                stamp = record["t"].rstrip("Z")
-                seconds, micro = stamp.split(".")
-                at = int(time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9
-                asked[record["pid"]] = at + int(micro.ljust(6, "0")) * 1000 - offset
+        asked = {record["pid"]: monotonic_ns(record) for record in audit if record["ev"] == "retire"}
         delays = [(asked[pid] - at) / 1e6 for what, at, _, pid in events(log) if what == "crossed" and pid in asked]
     show("crossing to decision", delays)
 

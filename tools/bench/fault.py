@@ -72,8 +72,8 @@ def by_work(rows):
 
 
 def order(costs):
-    """As a reader compares them: what is least first, and the three that all is measured by at the top."""
-    first = [NOTHING, AGAIN, FLOOR]
+    """As a reader compares them: what is least first, and what all is measured by at the top."""
+    first = [v for v in (NOTHING, AGAIN, FLOOR, LIVE_FLOOR) if v in costs.of]
     return first + sorted((v for v in costs.of if v not in first), key=lambda v: (not v.startswith("L"), v))
 
 
@@ -92,7 +92,7 @@ def show_ratios(part, work, costs, skipped, summary):
 
 def judge(part, work, costs):
     for of, variant, to, limit in BUDGETS:
-        if of != part or variant not in costs.of:
+        if of != part or variant not in costs.of or to not in costs.of:
             continue
         ratio, noise = costs.ratio(variant, to), costs.noise()
         kept = abs(ratio - 1) <= noise if limit is None else ratio <= limit
@@ -132,7 +132,11 @@ def main():
             continue
         rows, skipped = measure(build / "bench" / "cost", part, args.quick)
         everything += rows
-        for work, costs in by_work(rows).items():
+        works = by_work(rows)
+        for work in [work for work, costs in works.items() if part != "sweep" and FLOOR not in costs.of]:
+            print(f"\n{work}: skipped: {dict(skipped).get(FLOOR, 'no empty program')}")
+            del works[work]
+        for work, costs in works.items():
             if part == "sweep":
                 show_sweeps(costs, skipped, 100 if args.quick else 1000, summary)
             else:
