@@ -9,6 +9,7 @@
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
 one failure. Two files run at a time, except those with a line `# exclusive: <reason>`, which run alone.
+Scripts with a line `# once: <reason>` are no part of `proc`.
 """
 import argparse
 import concurrent.futures
@@ -37,7 +38,7 @@ class Test:
     def __init__(self, kind, path):
         self.kind, self.path = kind, path
         self.name = f"{kind}/{os.path.basename(path)}"
-        self.exclusive = kind == "bpf" or (path.endswith(".py") and has_mark(path))
+        self.exclusive = kind == "bpf" or (path.endswith(".py") and has_mark(path, "exclusive"))
         self.passed = self.failed = 0
         self.skips = []  # (name, reason)
         self.output, self.seconds, self.note = "", 0.0, ""
@@ -111,9 +112,9 @@ class Test:
                 "skips": self.skips, "note": self.note, "output": self.output if self.failed else ""}
 
 
-def has_mark(path):
+def has_mark(path, mark):
     with open(path, encoding="utf-8") as file:
-        return re.search(r"^# exclusive: ", file.read(), re.M) is not None
+        return re.search(rf"^# {mark}: ", file.read(), re.M) is not None
 
 
 def count_cases(output):
@@ -157,7 +158,7 @@ def find(build, only, patterns):
     paths = {"unit": programs(os.path.join(build, "unit")) + scripts(os.path.join(TESTS, "unit"), r".*\.py"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}
-    paths["proc"] = paths["e2e"] if os.geteuid() == 0 else []
+    paths["proc"] = [path for path in paths["e2e"] if os.geteuid() == 0 and not has_mark(path, "once")]
     tests = [Test(kind, path) for kind in KINDS if only in (None, kind) for path in paths[kind]]
     return [test for test in tests if not patterns or any(pattern in test.name for pattern in patterns)]
 

@@ -4,6 +4,7 @@
 
 Actors: tools/bench/fault.py and reaction.py with --quick, their processes, the kernel programs, an ebbd with a watch.
 """
+# once: it chooses its sensors itself.
 import os
 import sys
 

@@ -73,7 +73,7 @@ def by_work(rows):
 
 def order(costs):
     """As a reader compares them: what is least first, and what all is measured by at the top."""
-    first = [v for v in (NOTHING, AGAIN, FLOOR, LIVE_FLOOR) if v in costs.of]
+    first = [v for v in (NOTHING, AGAIN, FLOOR) if v in costs.of]
     return first + sorted((v for v in costs.of if v not in first), key=lambda v: (not v.startswith("L"), v))
 
 

@@ -57,6 +57,8 @@ struct turns {
 };
 
 #define RESET_ON_FORK 1
+/* Without a sleep in between: longer than any walk of page tables takes. */
+#define MOST_RUN_US 5000000
 #define SHORT_TURN_NS 100000
 
 static int short_turns(void) {
@@ -72,7 +74,12 @@ static int short_turns(void) {
 int selfprotect__run_soon(void) {
   const struct turns first = {.size = sizeof(first), .policy = SCHED_FIFO, .flags = RESET_ON_FORK, .priority = 1};
 
-  return syscall(SYS_sched_setattr, 0, &first, 0) ? short_turns() : 0;
+  const struct rlimit limit = {MOST_RUN_US, MOST_RUN_US};
+
+  /* The limit comes first: who cannot be stopped must not be let in. */
+  if (setrlimit(RLIMIT_RTTIME, &limit) || syscall(SYS_sched_setattr, 0, &first, 0))
+    return short_turns();
+  return 0;
 }
 
 int selfprotect__subreaper(void) {

@@ -12,7 +12,7 @@ int selfprotect__oom_score_adj_of(int pid, int value);
 int selfprotect__open_files(unsigned long *ret_before);
 /*
  * Run as soon as woken, also where others compute all the time: before all ordinary processes (SCHED_FIFO, not for children),
- * for who sleeps nearly always and does little. Without the right to that (CAP_SYS_NICE) ask for short turns, 0.1 ms, which
+ * for who sleeps nearly always and does little; one that runs for 5 s without a sleep is killed (RLIMIT_RTTIME). Without the right to that (CAP_SYS_NICE) ask for short turns, 0.1 ms, which
  * needs none and gains no share of the CPU; up to 6.11 the kernel makes nothing of those.
  */
 int selfprotect__run_soon(void);
