@@ -45,6 +45,7 @@ static int tear_down(void **state) {
     return 0;
   puppet__stop(&puppet);
   reap(&stranger);
+  stage__clear(); /* first: what follows may fail */
   if (on_bpf()) {
     await(map_entries(skel_of(sensor)->maps.procs) == 0 && map_entries(skel_of(sensor)->maps.mms) == 0);
     await(kernel_pages(sensor, 3) == 0);
@@ -52,7 +53,6 @@ static int tear_down(void **state) {
   }
   sensor->ops->close(sensor);
   sensor = NULL;
-  stage__clear();
   return 0;
 }
 
