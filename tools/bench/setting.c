@@ -106,7 +106,7 @@ static int bpftrace__attach(struct setting *setting, char *why, size_t why_bytes
     n = read(up[0], line, sizeof(line) - 1);
     line[n > 0 ? n : 0] = 0;
   } while (n > 0 && !strstr(line, "up\n"));
-  (void)close(up[0]);
+  setting->up = up[0]; /* it ends when nobody reads what it says */
   if (n > 0)
     return 0;
   (void)snprintf(why, why_bytes, "bpftrace is not installed, or does not run here");
@@ -161,6 +161,7 @@ void setting__close(struct setting *setting) {
   if (setting->bpftrace > 0) {
     (void)kill(setting->bpftrace, SIGKILL);
     (void)waitpid(setting->bpftrace, NULL, 0);
+    (void)close(setting->up);
   }
   setting->bpftrace = 0;
 }

@@ -30,7 +30,7 @@ struct setting {
   const struct variant *variant;
   struct floor *empty; /* loaded once */
   struct sensor *sensor;
-  int bpftrace;
+  int bpftrace, up; /* its process, and what it says */
 };
 
 /*
