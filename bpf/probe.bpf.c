@@ -50,6 +50,25 @@ int BPF_PROG(probe_rss, struct mm_struct *mm, int member) {
   return 0;
 }
 
+SEC("tp_btf/sched_switch")
+int BPF_PROG(probe_switch, bool preempt, struct task_struct *prev, struct task_struct *next) {
+  return task__in_memstall(prev) || task__in_memstall(next) ? 0 : 0;
+}
+
+#define PROBE(name, tracepoint)                                                                                        \
+  SEC("tp_btf/" tracepoint) int BPF_PROG(name) {                                                                       \
+    return 0;                                                                                                          \
+  }
+
+PROBE(probe_memcg_begin, "mm_vmscan_memcg_reclaim_begin")
+PROBE(probe_memcg_end, "mm_vmscan_memcg_reclaim_end")
+PROBE(probe_direct_begin, "mm_vmscan_direct_reclaim_begin")
+PROBE(probe_direct_end, "mm_vmscan_direct_reclaim_end")
+PROBE(probe_compaction_begin, "mm_compaction_begin")
+PROBE(probe_compaction_end, "mm_compaction_end")
+PROBE(probe_submit, "block_bio_queue")
+PROBE(probe_submitted, "block_bio_complete")
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(probe_ring, struct task_struct *task) {
   void *record = bpf_ringbuf_reserve(&ring, 8, 0);

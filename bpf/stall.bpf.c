@@ -140,3 +140,11 @@ SEC("tp_btf/mm_compaction_end")
 int BPF_PROG(stall_compaction_end) {
   return bracket__end(STALL_COMPACTION);
 }
+
+/* It may have read ahead and never waited again. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(stall_exit, struct task_struct *task) {
+  __u32 tid = task->pid;
+  (void)bpf_map_delete_elem(&stalls, &tid);
+  return 0;
+}

@@ -59,7 +59,7 @@ static __always_inline void sweep__stall(struct task_struct *task, __u32 tid) {
   if (!stall_on || !task__in_memstall(task))
     return;
   struct stall *stall = stall__find(tid);
-  if (!stall)
+  if (!stall || stall->kind == STALL_SUBMIT)
     return;
   __u64 from_ns = stall->since_ns, now_ns = bpf_ktime_get_ns();
   stall->since_ns = now_ns;

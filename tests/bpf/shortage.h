@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "kernfile.h"
@@ -24,6 +25,8 @@
 struct shortage {
   char leaf[96];  /* of version 2 */
   char limit[96]; /* empty: the leaf itself is limited */
+  char slow[96];  /* empty: likewise */
+  uint64_t bytes; /* the limit */
 };
 
 struct swap_space {
@@ -45,8 +48,8 @@ static inline int set_number_in(const char *group, const char *key, uint64_t val
 
 /* Remove what is left of it; its processes have been reaped. */
 static inline void shortage__end(struct shortage *shortage) {
-  const char *groups[] = {shortage->leaf, shortage->limit};
-  for (int i = 0; i < 2; i++)
+  const char *groups[] = {shortage->leaf, shortage->limit, shortage->slow};
+  for (int i = 0; i < 3; i++)
     for (int tries = 0; groups[i][0] && rmdir(groups[i]) && errno == EBUSY && tries < 2000; tries++)
       (void)usleep(1000);
   *shortage = (struct shortage){.leaf = ""};
@@ -56,7 +59,7 @@ static inline void shortage__end(struct shortage *shortage) {
 static inline int shortage__begin(struct shortage *ret, int number, uint64_t bytes) {
   bool hybrid = !access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
   const char *mount = hybrid ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
-  struct shortage shortage = {.leaf = ""};
+  struct shortage shortage = {.bytes = bytes};
   (void)snprintf(shortage.leaf, sizeof(shortage.leaf), "%s/ebb-test-%d-%d", mount, (int)getpid(), number);
   if (!hybrid)
     (void)set_in(mount, "cgroup.subtree_control", "+memory");
@@ -68,6 +71,8 @@ static inline int shortage__begin(struct shortage *ret, int number, uint64_t byt
                    number);
     r = mkdir(shortage.limit, 0755) ? -errno : set_number_in(shortage.limit, "memory.limit_in_bytes", bytes);
   }
+  if (!r && shortage.limit[0])
+    r = set_in(shortage.limit, "memory.oom_control", "1");
   struct psi_totals totals;
   char path[128];
   (void)snprintf(path, sizeof(path), "%s/memory.pressure", shortage.leaf);
@@ -83,6 +88,44 @@ static inline int shortage__begin(struct shortage *ret, int number, uint64_t byt
 static inline int shortage__enter(const struct shortage *shortage, pid_t pid) {
   int r = set_number_in(shortage->leaf, "cgroup.procs", (uint64_t)pid);
   return r || !shortage->limit[0] ? r : set_number_in(shortage->limit, "cgroup.procs", (uint64_t)pid);
+}
+
+/* Reclaim may be unlucky too often in a row. With version 1 the worker then waits for somebody to help; else it is dead. */
+static inline void shortage__help(struct shortage *shortage) {
+  char path[128], text[128];
+  uint64_t stuck = 0;
+  (void)snprintf(path, sizeof(path), "%s/memory.oom_control", shortage->limit);
+  if (!shortage->limit[0] || kernfile__read(path, text, sizeof(text)) || kernfile__number(text, "under_oom", &stuck) ||
+      !stuck)
+    return;
+  shortage->bytes += 64 * 1024;
+  (void)set_number_in(shortage->limit, "memory.limit_in_bytes", shortage->bytes);
+}
+
+/* Let one of its processes read from the device of a file that slowly; 0: as fast as it goes. 0 or negative errno. */
+static inline int shortage__slow(struct shortage *shortage, pid_t pid, const char *path, unsigned bytes_per_s) {
+  struct stat st;
+  char value[64], text[32] = "max";
+  bool first = !shortage->slow[0], alone = !shortage->limit[0];
+  if (stat(path, &st))
+    return -errno;
+  (void)snprintf(value, sizeof(value), "%u:%u %u", major(st.st_dev), minor(st.st_dev), bytes_per_s);
+  if (alone) {
+    if (bytes_per_s)
+      (void)snprintf(text, sizeof(text), "%u", bytes_per_s);
+    (void)snprintf(value, sizeof(value), "%u:%u rbps=%s", major(st.st_dev), minor(st.st_dev), text);
+    (void)set_in("/sys/fs/cgroup", "cgroup.subtree_control", "+io");
+    return set_in(shortage->leaf, "io.max", value);
+  }
+  if (first) {
+    (void)snprintf(shortage->slow, sizeof(shortage->slow), "/sys/fs/cgroup/blkio/%s", strrchr(shortage->leaf, '/') + 1);
+    if (mkdir(shortage->slow, 0755)) {
+      shortage->slow[0] = 0;
+      return -errno;
+    }
+  }
+  int r = set_in(shortage->slow, "blkio.throttle.read_bps_device", value);
+  return r || !first ? r : set_number_in(shortage->slow, "cgroup.procs", (uint64_t)pid);
 }
 
 /* What the kernel says of its stall so far. */

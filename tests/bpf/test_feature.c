@@ -2,10 +2,13 @@
 /* Does what the probe says of this kernel hold when the real programs are started, with all rights and with none? */
 #include "puppet.h"
 
+#include <bpf/libbpf.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 
+#include "ebb.skel.h"
 #include "feature.h"
+#include "feed.h"
 
 static const struct feature *find(const struct feature *rows, int n, const char *name) {
   for (int i = 0; i < n; i++)
@@ -102,6 +105,29 @@ static void test_without_rights(void **state) {
   assert_int_equal(without_rights(bpf_is_refused), 0);
 }
 
+/* Where the probe says that stalls can be measured, they can; its parts are those that are loaded. */
+static void test_stall_is_that_of_the_loader(void **state) {
+  (void)state;
+  struct feature rows[FEATURE_N];
+  int n = features__probe(rows, FEATURE_N);
+  struct sensor *sensor = open_bpf();
+  if (!sensor)
+    skip();
+  struct loader *loader = &feed__of(sensor)->loader;
+  assert_int_equal(find(rows, n, "stall")->ok, loader__stall(loader, true) == 0);
+  struct bpf_program *program;
+  int parts = 0;
+  bpf_object__for_each_program(program, loader->skel->obj) {
+    const char *tracepoint = strchr(bpf_program__section_name(program), '/') + 1;
+    if (strncmp(bpf_program__name(program), "stall_", 6) != 0 || !find(rows, n, tracepoint))
+      continue;
+    assert_int_equal(find(rows, n, tracepoint)->ok, bpf_program__fd(program) >= 0);
+    parts++;
+  }
+  assert_int_equal(parts, FEATURE_STALL - FEATURE_SWITCH + 1); /* sched_process_exit has a row of its own */
+  sensor->ops->close(sensor);
+}
+
 static void test_unknown_kinds_are_refused(void **state) {
   (void)state;
   struct sensor *sensor = NULL;
@@ -114,7 +140,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_row_is_filled_in),    cmocka_unit_test(test_tier_is_that_of_the_sensor),
       cmocka_unit_test(test_tiers_from_rows),           cmocka_unit_test(test_without_rights),
-      cmocka_unit_test(test_unknown_kinds_are_refused),
+      cmocka_unit_test(test_unknown_kinds_are_refused), cmocka_unit_test(test_stall_is_that_of_the_loader),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,17 @@
  */
 #include "puppet.h"
 
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "ebb.skel.h"
 #include "feed.h"
+#include "loader_stall.h"
 #include "shortage.h"
 
 #define LIMIT_BYTES (32 * MIB)
-#define WANTED_US 1200000
+#define WANTED_US 1000000
 #define USES 2000 /* between two looks */
 #define WORKERS 3
 
@@ -36,6 +42,7 @@ static int tear_down(void **state) {
       continue;
     (void)snprintf(path, sizeof(path), "%s" PUPPET_FILE, workers[i].puppet.lease_path);
     (void)unlink(path);
+    (void)shortage__slow(&workers[i].shortage, workers[i].puppet.pid, workers[i].puppet.lease_path, 0);
     puppet__stop(&workers[i].puppet);
     shortage__end(&workers[i].shortage);
     workers[i].up = false;
@@ -77,6 +84,32 @@ static int begin_worker(int i, uint64_t limit_bytes) {
   return shortage__enter(&workers[i].shortage, workers[i].puppet.pid);
 }
 
+/* What it answers; the cgroup's own OOM killer may be faster. */
+static int64_t answer_of(int i) {
+  struct puppet *puppet = &workers[i].puppet;
+  struct pollfd poll_fd = {.fd = puppet->answers, .events = POLLIN};
+  int64_t answer;
+  uint64_t deadline_ns = clock__monotonic_ns() + 3 * DEADLINE_NS;
+  while (poll(&poll_fd, 1, 100) != 1) {
+    assert_true(clock__monotonic_ns() < deadline_ns);
+    shortage__help(&workers[i].shortage);
+  }
+  if (read(puppet->answers, &answer, sizeof(answer)) == sizeof(answer))
+    return answer;
+  int status = 0;
+  assert_int_equal(waitpid(puppet->pid, &status, 0), puppet->pid);
+  puppet->pid = 0;
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  print_message("skipped: the kernel ended the worker: out of memory\n");
+  skip();
+  return -ESRCH;
+}
+
+static void obey(int i, enum puppet_verb verb, uint64_t argument) {
+  puppet__send(&workers[i].puppet, verb, argument);
+  assert_true(answer_of(i) >= 0);
+}
+
 static uint64_t stall_us(int i) {
   struct sensor_reading reading;
   assert_int_equal(sensor->ops->sweep(sensor), 0);
@@ -84,38 +117,43 @@ static uint64_t stall_us(int i) {
   return reading.stall_us;
 }
 
+static uint64_t kernels_us(int i) {
+  return shortage__stall_us(&workers[i].shortage);
+}
+
+static void assert_agree(uint64_t ours, uint64_t kernels) {
+  print_message("stall: kernel %lu us, ours %lu us, ratio %.3f\n", (unsigned long)kernels, (unsigned long)ours,
+                (double)ours / (double)kernels);
+  assert_in_range(ours, kernels - kernels / 10, kernels + kernels / 10);
+}
+
 /* Obey until the kernel says that it has waited for long enough; compare what it says with what we say. */
 static void compare(int i, enum puppet_verb verb) {
-  struct puppet *puppet = &workers[i].puppet;
   uint64_t deadline_ns = clock__monotonic_ns() + 6 * DEADLINE_NS;
-  assert_int_equal(puppet__do(puppet, verb, USES), 0);
-  uint64_t ours_us = stall_us(i), kernels_us = shortage__stall_us(&workers[i].shortage), so_far_us;
-  do {
-    assert_int_equal(puppet__do(puppet, verb, USES), 0);
-    so_far_us = shortage__stall_us(&workers[i].shortage) - kernels_us;
-  } while (so_far_us < WANTED_US && clock__monotonic_ns() < deadline_ns);
-  assert_true(so_far_us >= WANTED_US);
-  ours_us = stall_us(i) - ours_us;
-  print_message("stall: kernel %lu us, ours %lu us, ratio %.3f\n", (unsigned long)so_far_us, (unsigned long)ours_us,
-                (double)ours_us / (double)so_far_us);
-  assert_in_range(ours_us, so_far_us - so_far_us / 10, so_far_us + so_far_us / 10);
+  obey(i, verb, USES);
+  uint64_t ours = stall_us(i), kernels = kernels_us(i);
+  while (kernels_us(i) - kernels < WANTED_US) {
+    assert_true(clock__monotonic_ns() < deadline_ns);
+    obey(i, verb, USES);
+  }
+  assert_agree(stall_us(i) - ours, kernels_us(i) - kernels);
 }
 
 static void test_disk_swap(void **state) {
   (void)state;
   NEED_STALL();
-  NEED("swap file", swap_space__file(&swap, 256 * MIB));
+  NEED("swap file", swap_space__file(&swap, 512 * MIB));
   NEED("cgroups", begin_worker(0, LIMIT_BYTES));
-  assert_int_equal(puppet__do(&workers[0].puppet, PUPPET_GROW, 2 * LIMIT_BYTES), 0);
+  obey(0, PUPPET_GROW, 2 * LIMIT_BYTES);
   compare(0, PUPPET_USE);
 }
 
 static void test_zram(void **state) {
   (void)state;
   NEED_STALL();
-  NEED("zram", swap_space__zram(&swap, 256 * MIB));
+  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
   NEED("cgroups", begin_worker(0, LIMIT_BYTES));
-  assert_int_equal(puppet__do(&workers[0].puppet, PUPPET_GROW, 2 * LIMIT_BYTES), 0);
+  obey(0, PUPPET_GROW, 2 * LIMIT_BYTES);
   compare(0, PUPPET_USE);
 }
 
@@ -139,12 +177,218 @@ static void test_hot_page_cache(void **state) {
   compare(0, PUPPET_USE_FILE);
 }
 
+static void assert_same_order(const uint64_t ours[WORKERS], const uint64_t kernels[WORKERS]) {
+  for (int i = 0; i < WORKERS; i++)
+    for (int j = 0; j < WORKERS; j++)
+      if (kernels[i] > kernels[j] + kernels[j] / 20)
+        assert_true(ours[i] > ours[j]);
+}
+
+/* At one time, each three times as busy as the next. Who shares a CPU waits for that too, here and there. */
+static void test_shares_of_several_workers(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
+  static const unsigned uses[WORKERS] = {9 * USES, 3 * USES, USES};
+  uint64_t ours[WORKERS], kernels[WORKERS], our_sum = 0, kernels_sum = 0;
+  for (int i = 0; i < WORKERS; i++) {
+    NEED("cgroups", begin_worker(i, LIMIT_BYTES));
+    obey(i, PUPPET_GROW, 2 * LIMIT_BYTES);
+    obey(i, PUPPET_USE, 4 * USES);
+    ours[i] = stall_us(i);
+    kernels[i] = kernels_us(i);
+  }
+  while (kernels_us(0) - kernels[0] < WANTED_US) {
+    for (int i = 0; i < WORKERS; i++)
+      puppet__send(&workers[i].puppet, PUPPET_USE, uses[i]);
+    for (int i = 0; i < WORKERS; i++)
+      assert_int_equal(answer_of(i), 0);
+  }
+  for (int i = 0; i < WORKERS; i++) {
+    our_sum += ours[i] = stall_us(i) - ours[i];
+    kernels_sum += kernels[i] = kernels_us(i) - kernels[i];
+  }
+  for (int i = 0; i < WORKERS; i++) {
+    uint64_t our_permille = ours[i] * 1000 / our_sum, kernels_permille = kernels[i] * 1000 / kernels_sum;
+    print_message("share: kernel %lu, ours %lu of 1000\n", (unsigned long)kernels_permille,
+                  (unsigned long)our_permille);
+    assert_in_range(our_permille + 50, kernels_permille, kernels_permille + 100);
+  }
+  assert_same_order(ours, kernels);
+  assert_true(kernels[0] > kernels[2]);
+}
+
+static void test_stall_of_a_descendant(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
+  NEED("cgroups", begin_worker(0, LIMIT_BYTES));
+  NEED("cgroups", begin_worker(1, LIMIT_BYTES));
+  uint64_t ours = stall_us(0), kernels = kernels_us(0), others = stall_us(1);
+  obey(0, PUPPET_FORK_GROWING, 8 * LIMIT_BYTES);
+  assert_true(kernels_us(0) - kernels > 10000);
+  assert_agree(stall_us(0) - ours, kernels_us(0) - kernels);
+  assert_int_equal(stall_us(1), others);
+}
+
+static void test_unknown_until_measured(void **state) {
+  (void)state;
+  if (!sensor)
+    skip();
+  puppet__start(&workers[0].puppet);
+  workers[0].up = true;
+  assert_int_equal(puppet__follow(&workers[0].puppet, sensor, 0), 0);
+  assert_true(stall_us(0) == EBB_UNKNOWN);
+  NEED_STALL();
+  uint64_t known = stall_us(0);
+  assert_true(known != EBB_UNKNOWN);
+  assert_int_equal(loader__stall(&feed__of(sensor)->loader, false), 0);
+  assert_int_equal(stall_us(0), known);
+  /* The next worker in this place has not been measured. */
+  assert_int_equal(puppet__follow(&workers[0].puppet, sensor, 0), 0);
+  assert_true(stall_us(0) == EBB_UNKNOWN);
+}
+
+static void slow_down(unsigned bytes_per_s) {
+  NEED("slow reads",
+       shortage__slow(&workers[0].shortage, workers[0].puppet.pid, workers[0].puppet.lease_path, bytes_per_s));
+}
+
+static bool has_answered(unsigned within_ms) {
+  struct pollfd poll_fd = {.fd = workers[0].puppet.answers, .events = POLLIN};
+  return poll(&poll_fd, 1, (int)within_ms) == 1;
+}
+
+/* Have it wait for one page, until it is let go, and for one that the kernel knows as its own: only that is a stall. */
+static void begin_long_wait(void) {
+  uint64_t deadline_ns = clock__monotonic_ns() + 6 * DEADLINE_NS, before = kernels_us(0);
+  make_file(&workers[0].puppet, LIMIT_BYTES + LIMIT_BYTES / 2);
+  while (kernels_us(0) - before < WANTED_US / 4)
+    obey(0, PUPPET_USE_FILE, USES);
+  for (;;) {
+    assert_true(clock__monotonic_ns() < deadline_ns);
+    slow_down(16);
+    puppet__send(&workers[0].puppet, PUPPET_USE_FILE, 1);
+    if (!has_answered(20)) {
+      before = kernels_us(0);
+      if (!has_answered(200) && kernels_us(0) - before > 100000)
+        return;
+    }
+    slow_down(0);
+    assert_int_equal(answer_of(0), 0);
+  }
+}
+
+/* Not asked too often: the kernel weighs each reading by whole jiffies, and loses what is shorter. */
+static void await_stall(uint64_t kernels, uint64_t us) {
+  uint64_t deadline_ns = clock__monotonic_ns() + DEADLINE_NS;
+  while (kernels_us(0) - kernels < us) {
+    assert_true(clock__monotonic_ns() < deadline_ns);
+    (void)usleep(50000);
+  }
+}
+
+static void end_long_wait(void) {
+  assert_false(has_answered(0));
+  slow_down(0);
+  assert_int_equal(answer_of(0), 0);
+}
+
+static void test_a_wait_counts_before_it_ends(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("cgroups", begin_worker(0, LIMIT_BYTES));
+  begin_long_wait();
+  uint64_t ours = stall_us(0), kernels = kernels_us(0);
+  await_stall(kernels, WANTED_US);
+  assert_false(has_answered(0)); /* all of it in one wait, which goes on */
+  assert_agree(stall_us(0) - ours, kernels_us(0) - kernels);
+  end_long_wait();
+  assert_agree(stall_us(0) - ours, kernels_us(0) - kernels);
+}
+
+static void test_a_wait_is_forgotten_when_nobody_looks(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("cgroups", begin_worker(0, LIMIT_BYTES));
+  struct loader *loader = &feed__of(sensor)->loader;
+  begin_long_wait();
+  uint64_t ours = stall_us(0), kernels = kernels_us(0);
+  assert_int_equal(loader__stall(loader, false), 0);
+  await_stall(kernels, WANTED_US);
+  assert_in_range(stall_us(0), ours, ours + WANTED_US / 4);
+  assert_int_equal(loader__stall(loader, true), 0);
+  end_long_wait();
+  assert_in_range(stall_us(0), ours, ours + WANTED_US / 4);
+}
+
+/* As on kernels that lack some of it: what begins must end, and what is not there must not take the rest down. */
+static void test_only_what_is_there_is_loaded(void **state) {
+  (void)state;
+  static const char *const there[] = {"sched_switch", "sched_process_exit", "mm_vmscan_direct_reclaim_begin",
+                                      "mm_compaction_begin", "mm_compaction_end"};
+  struct btf *btf = btf__new_empty();
+  struct ebb *skel = ebb__open();
+  assert_non_null(btf);
+  assert_non_null(skel);
+  int number = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+  for (size_t i = 0; i < sizeof(there) / sizeof(*there); i++) {
+    char name[80];
+    (void)snprintf(name, sizeof(name), "btf_trace_%s", there[i]);
+    assert_true(btf__add_typedef(btf, name, number) > 0);
+  }
+  stall__choose(skel, btf);
+  assert_true(bpf_program__autoload(skel->progs.stall_switch) && bpf_program__autoload(skel->progs.stall_exit));
+  assert_true(bpf_program__autoload(skel->progs.stall_compaction_begin));
+  assert_true(bpf_program__autoload(skel->progs.stall_compaction_end));
+  assert_false(bpf_program__autoload(skel->progs.stall_direct_begin));
+  assert_false(bpf_program__autoload(skel->progs.stall_memcg_begin));
+  assert_false(bpf_program__autoload(skel->progs.stall_memcg_end));
+  stall__choose(skel, NULL);
+  assert_false(bpf_program__autoload(skel->progs.stall_switch));
+  assert_false(bpf_program__autoload(skel->progs.stall_compaction_begin));
+  ebb__destroy(skel);
+  btf__free(btf);
+}
+
+static unsigned waiting(void) {
+  unsigned n = 0;
+  uint32_t tid, *last = NULL;
+  for (; !bpf_map_get_next_key(bpf_map__fd(feed__of(sensor)->loader.skel->maps.stalls), last, &tid); last = &tid)
+    n++;
+  return n;
+}
+
+/* A thread that is gone leaves nothing behind, whatever it was at. */
+static void test_a_thread_that_ends_leaves_nothing(void **state) {
+  (void)state;
+  NEED_STALL();
+  char entry[64] = "";
+  puppet__start(&workers[0].puppet);
+  workers[0].up = true;
+  assert_int_equal(puppet__follow(&workers[0].puppet, sensor, 0), 0);
+  struct bpf_map *map = feed__of(sensor)->loader.skel->maps.stalls;
+  assert_true(bpf_map__value_size(map) <= sizeof(entry));
+  assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &workers[0].puppet.pid, entry, BPF_ANY), 0);
+  assert_int_equal(waiting(), 1);
+  puppet__stop(&workers[0].puppet);
+  workers[0].up = false;
+  assert_int_equal(waiting(), 0);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       T(test_disk_swap),
       T(test_zram),
       T(test_hot_page_cache),
+      T(test_shares_of_several_workers),
+      T(test_stall_of_a_descendant),
+      T(test_unknown_until_measured),
+      T(test_only_what_is_there_is_loaded),
+      T(test_a_wait_counts_before_it_ends),
+      T(test_a_wait_is_forgotten_when_nobody_looks),
+      T(test_a_thread_that_ends_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,18 +83,42 @@ static void probe_layout(struct feature *rows) {
   rows[FEATURE_RSS_EACH].ok = rows[FEATURE_RSS].ok && layout == EBB_RSS_PERCPU;
 }
 
+/* What is missing beside the two makes the figure smaller, not useless: they are named. */
+static void probe_stall(struct feature *rows) {
+  struct feature *row = &rows[FEATURE_STALL];
+  size_t n = 0;
+  row->ok = rows[FEATURE_SWITCH].ok && rows[FEATURE_PSI].ok;
+  for (int id = FEATURE_SWITCH; id < FEATURE_STALL; id++)
+    if (!rows[id].ok && n < sizeof(row->detail))
+      n += (size_t)snprintf(row->detail + n, sizeof(row->detail) - n, "%s%s", n ? ", " : "without ", rows[id].name);
+}
+
 static void probe_programs(struct feature *rows) {
   static const struct {
     enum feature_id id;
     const char *program;
   } tries[] = {
-      {FEATURE_FORK, "probe_fork"},   {FEATURE_EXEC, "probe_exec"}, {FEATURE_EXIT, "probe_exit"},
-      {FEATURE_FLOCK, "probe_flock"}, {FEATURE_RING, "probe_ring"}, {FEATURE_RSS, "probe_rss"},
+      {FEATURE_FORK, "probe_fork"},
+      {FEATURE_EXEC, "probe_exec"},
+      {FEATURE_EXIT, "probe_exit"},
+      {FEATURE_FLOCK, "probe_flock"},
+      {FEATURE_RING, "probe_ring"},
+      {FEATURE_RSS, "probe_rss"},
+      {FEATURE_SWITCH, "probe_switch"},
+      {FEATURE_MEMCG_BEGIN, "probe_memcg_begin"},
+      {FEATURE_MEMCG_END, "probe_memcg_end"},
+      {FEATURE_DIRECT_BEGIN, "probe_direct_begin"},
+      {FEATURE_DIRECT_END, "probe_direct_end"},
+      {FEATURE_COMPACTION_BEGIN, "probe_compaction_begin"},
+      {FEATURE_COMPACTION_END, "probe_compaction_end"},
+      {FEATURE_SUBMIT, "probe_submit"},
+      {FEATURE_SUBMITTED, "probe_submitted"},
   };
   libbpf_print_fn_t before = libbpf_set_print(quiet);
   for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
     note(&rows[tries[i].id], try_program(tries[i].program));
   probe_layout(rows);
+  probe_stall(rows);
   int storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL);
   note(&rows[FEATURE_TASK_STORAGE], storage == 1 ? 0 : storage ? storage : -EOPNOTSUPP);
   (void)libbpf_set_print(before);

@@ -29,7 +29,17 @@
   X(RSS, "rss_stat", "growth as it happens", "kernel 5.8 or newer")                                                    \
   X(RSS_EACH, "rss_stat-each", "rss_stat on every change", "kernel 6.2 or newer")                                      \
   X(EXACT, "exact-counters", "exact footprints at begin and end of a job", "kernel 6.2 or newer, or before 6.2")       \
-  X(TASK_STORAGE, "task-storage", "per-task state for stall times", "kernel 5.13 or newer")                            \
+  X(TASK_STORAGE, "task-storage", "only tells the tier: stall times do without", "kernel 5.13 or newer")               \
+  X(SWITCH, "sched_switch", "stall: waits for swap and page cache", "kernel 5.8 or newer, booted with psi=1")          \
+  X(MEMCG_BEGIN, "mm_vmscan_memcg_reclaim_begin", "stall: reclaim within a cgroup", "a kernel with CONFIG_MEMCG")      \
+  X(MEMCG_END, "mm_vmscan_memcg_reclaim_end", "stall: reclaim within a cgroup", "a kernel with CONFIG_MEMCG")          \
+  X(DIRECT_BEGIN, "mm_vmscan_direct_reclaim_begin", "stall: reclaim", "kernel 5.8 or newer")                           \
+  X(DIRECT_END, "mm_vmscan_direct_reclaim_end", "stall: reclaim", "kernel 5.8 or newer")                               \
+  X(COMPACTION_BEGIN, "mm_compaction_begin", "stall: compaction", "a kernel with CONFIG_COMPACTION")                   \
+  X(COMPACTION_END, "mm_compaction_end", "stall: compaction", "a kernel with CONFIG_COMPACTION")                       \
+  X(SUBMIT, "block_bio_queue", "stall: sending reads to the device", "kernel 5.8 or newer")                            \
+  X(SUBMITTED, "block_bio_complete", "stall: reads that are answered at once", "kernel 5.8 or newer")                  \
+  X(STALL, "stall", "stall of each worker: what it takes together", "sched_switch and psi")                            \
   X(PSI, "psi", "memory pressure of the host", "boot with psi=1")                                                      \
   X(CHILDREN, "children", "finding strays without a scan", "a kernel with CONFIG_PROC_CHILDREN")                       \
   X(PIDFD_GROUP, "pidfd-group", "signals to a process group by pidfd", "kernel 6.9 or newer")                          \

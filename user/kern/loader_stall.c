@@ -14,13 +14,25 @@
 /* Without pressure figures (psi=0 when it booted) the kernel marks no thread, and all stalls would look like none. */
 #define PSI_PATH "/proc/pressure/memory"
 
-/* A name in the skeleton each. Both halves of a pair, or none: what begins must end. */
-#define STALL_PAIRS(X)                                                                                                 \
-  X(memcg)                                                                                                             \
-  X(direct)                                                                                                            \
-  X(compaction)
+/* By their names in the skeleton. They are loaded by pairs, or not at all: what begins must end. */
+#define STALL_PROGRAMS(X)                                                                                              \
+  X(stall_switch)                                                                                                      \
+  X(stall_exit)                                                                                                        \
+  X(stall_memcg_begin)                                                                                                 \
+  X(stall_memcg_end)                                                                                                   \
+  X(stall_direct_begin)                                                                                                \
+  X(stall_direct_end)                                                                                                  \
+  X(stall_compaction_begin)                                                                                            \
+  X(stall_compaction_end)                                                                                              \
+  X(stall_submit)                                                                                                      \
+  X(stall_submitted)
 
-#define N_STALL_PROGRAMS 9
+enum {
+#define X(name) N_##name,
+  STALL_PROGRAMS(X)
+#undef X
+      N_STALL_PROGRAMS
+};
 
 struct stall_program {
   struct bpf_program *program;
@@ -28,13 +40,9 @@ struct stall_program {
 };
 
 static void list(struct ebb *skel, struct stall_program to[N_STALL_PROGRAMS]) {
-  const struct stall_program all[N_STALL_PROGRAMS] = {{skel->progs.stall_switch, &skel->links.stall_switch},
-                                                      {skel->progs.stall_submit, &skel->links.stall_submit},
-                                                      {skel->progs.stall_submitted, &skel->links.stall_submitted},
-#define X(name)                                                                                                        \
-  {skel->progs.stall_##name##_begin, &skel->links.stall_##name##_begin},                                               \
-      {skel->progs.stall_##name##_end, &skel->links.stall_##name##_end},
-                                                      STALL_PAIRS(X)
+  const struct stall_program all[N_STALL_PROGRAMS] = {
+#define X(name) {skel->progs.name, &skel->links.name},
+      STALL_PROGRAMS(X)
 #undef X
   };
   memcpy(to, all, sizeof(all));
@@ -51,10 +59,8 @@ static bool has_tracepoint(const struct btf *btf, const struct bpf_program *prog
 void stall__choose(struct ebb *skel, const struct btf *btf) {
   struct stall_program all[N_STALL_PROGRAMS];
   list(skel, all);
-  bool needed = btf && has_tracepoint(btf, skel->progs.stall_switch);
-  (void)bpf_program__set_autoload(all[0].program, needed);
-  for (int i = 1; i < N_STALL_PROGRAMS; i += 2) {
-    bool here = needed && has_tracepoint(btf, all[i].program) && has_tracepoint(btf, all[i + 1].program);
+  for (int i = 0; i < N_STALL_PROGRAMS; i += 2) {
+    bool here = btf && has_tracepoint(btf, all[i].program) && has_tracepoint(btf, all[i + 1].program);
     (void)bpf_program__set_autoload(all[i].program, here);
     (void)bpf_program__set_autoload(all[i + 1].program, here);
   }

@@ -38,12 +38,12 @@ static void print_json(const struct feature *rows, int n, enum ebb_tier tier) {
 
 static void print_table(const struct feature *rows, int n, enum ebb_tier tier) {
   for (int i = 0; i < n; i++) {
-    printf("%-4s %-20s %s", rows[i].ok ? "yes" : "no", rows[i].name, rows[i].use);
+    printf("%-4s %-30s %s", rows[i].ok ? "yes" : "no", rows[i].name, rows[i].use);
     if (rows[i].detail[0])
       printf(" (%s)", rows[i].detail);
     printf("\n");
     if (!rows[i].ok && strcmp(rows[i].remedy, "-") != 0)
-      printf("%25s needs: %s\n", "", rows[i].remedy);
+      printf("%35s needs: %s\n", "", rows[i].remedy);
   }
   printf("\ntier: %s (full: every growth as it happens; good, basic: with more delay; proc: sweeps of /proc only)\n",
          tier_name(tier));
