@@ -45,6 +45,7 @@ def watch_comes_back():
         long = ebb.order("reports", 0, ["take", 60], ["work", 8])
         over = ebb.order("reports", 2, ["work", 4], ["keep", 120], ["work", 1])
         ebb.wait_journal(PATIENCE, ev="start", order=over)
+        ebb.holds("reports", 0, 60)
         workers = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
 
         kill_watch(ebb)
