@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 
 from ebbtest import MIB, PATIENCE, Ebb, check, main, seconds, wait_for  # noqa: E402
-from machine import Skip, memory_cgroup, read, swap, write  # noqa: E402
+from machine import memory_cgroup, pressure_cgroup, swap, write  # noqa: E402
 
 THRASHER, QUIET = 0, 1
 COOLDOWN = 5
@@ -32,6 +32,10 @@ def why(ebb, slot):
     said = json.loads(ebb.ebb("why", f"reports/{slot}", "--json"))
     lines = {line.get("rule") or line["guard"]: line for line in said["rules"] + said["guards"]}
     return lines, said["conclusion"]
+
+
+def at_rest(ebb, slot):
+    return json.loads(ebb.ebb("why", f"reports/{slot}", "--json"))["rest_bytes"] or 0
 
 
 def wanted(ebb, slot):
@@ -51,16 +55,14 @@ def silent_while_calm(ebb, limited):
 @contextlib.contextmanager
 def thrashing(pool, **order):
     """Both workers as told above, retirements held, and the shares are clear."""
-    try:
-        read("/proc/pressure/memory")
-    except OSError as error:
-        raise Skip(f"no pressure figures: {error.strerror}") from error
     with Ebb({}, start=False) as ebb:
         swap(ebb.loans, ebb.home, 768)
         group = memory_cgroup(ebb.loans, 110)
-        command = group.wrap(ebb.worker(), f"{ebb.home}/worker")
+        pressed = pressure_cgroup(ebb.loans, group)
+        command = group.wrap(ebb.worker(), f"{ebb.home}/worker", pressed)
         ebb.pools = {"reports": {"command": command, "size": 2, "min_ready": 0, **pool}}
-        ebb.host = {"pressure_some": "off", "pressure_full": "off", "cooldown": f"{COOLDOWN}s"}
+        ebb.host = {"pressure_source": f"{pressed.path}/memory.pressure", "pressure_some": "off",
+                    "pressure_full": "off", "cooldown": f"{COOLDOWN}s"}
         ebb.configure()
         ebb.start()
         ebb.ready()
@@ -73,7 +75,7 @@ def thrashing(pool, **order):
         ebb.command("reload")
         for slot, mib, all_mib in ((QUIET, 160, 200), (THRASHER, 130, 130)):
             ebb.done(ebb.order("reports", slot, ["keep", mib]), LONG)
-            ebb.holds("reports", slot, all_mib)
+            wait_for(lambda: at_rest(ebb, slot) >= all_mib * MIB, LONG, f"{slot} is seen between jobs")
         check(not ebb.audit(ev="retire"), "nobody goes while it is held")
         job = ebb.order("reports", THRASHER, ["thrash", f"{ebb.home}/enough"], **order)
         ebb.wait_journal(PATIENCE, ev="start", order=job)

@@ -96,9 +96,10 @@ class Cgroup:
     def set(self, key, value):
         attempt(f"{self.path}/{key}", write, os.path.join(self.path, key), value)
 
-    def wrap(self, command, script):
-        """A script, to be written to that path, that enters the cgroup and goes on as the command."""
-        write(script, f"#!/bin/sh\necho $$ > {self.path}/cgroup.procs && exec {command}\n")
+    def wrap(self, command, script, *others):
+        """A script, to be written to that path, that enters the cgroup (and others) and goes on as the command."""
+        enter = "".join(f"echo $$ > {group.path}/cgroup.procs && " for group in (self, *others))
+        write(script, f"#!/bin/sh\n{enter}exec {command}\n")
         os.chmod(script, 0o755)
         return script
 
@@ -126,6 +127,19 @@ def memory_cgroup(loans, limit_mib):
     group = Cgroup(loans, os.path.join(mount, name))
     group.set("memory.max", limit_mib * MIB)
     return group
+
+
+def pressure_cgroup(loans, memory):
+    """A cgroup that tells the memory pressure of its processes alone: that memory cgroup itself, or one beside it."""
+    own = os.path.join(memory.path, "memory.pressure")
+    if not os.path.exists(own):
+        mounts = [line.split()[1] for line in read("/proc/mounts").splitlines() if line.split()[2] == "cgroup2"]
+        if not mounts:
+            raise Skip("no cgroup v2 for pressure figures")
+        memory = Cgroup(loans, os.path.join(mounts[0], f"ebbtest-{os.getpid()}"))
+        own = os.path.join(memory.path, "memory.pressure")
+    attempt("no pressure figures", read, own)
+    return memory
 
 
 def pids_cgroup(loans, most):
