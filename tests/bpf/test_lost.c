@@ -5,7 +5,7 @@
 #include "truth.h"
 
 #define RING_BYTES 4096
-#define ROOM (RING_BYTES / 64) /* of records: 56 bytes and a header of 8 */
+#define ROOM (RING_BYTES / (sizeof(struct ebb_event) + 8)) /* with the head of each in the ring */
 
 static struct sensor *sensor;
 static struct puppet puppet, other;
