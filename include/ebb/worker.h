@@ -59,6 +59,10 @@
 #error "ebb/worker.h: define _POSIX_C_SOURCE to 200809L, or _DEFAULT_SOURCE, ahead of all includes"
 #endif
 
+#if !defined(__USE_MISC) && !defined(__cplusplus)
+long syscall(long number, ...); /* strict standards hide it, and there is no other way to a thread's number */
+#endif
+
 /* What the order T (give memory back) does. Define it beforehand for another allocator, or to drop caches. */
 #ifndef EBB_WORKER_TRIM
 #ifdef __GLIBC__

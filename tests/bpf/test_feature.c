@@ -105,6 +105,58 @@ static void test_without_rights(void **state) {
   assert_int_equal(without_rights(bpf_is_refused), 0);
 }
 
+/* Open with one program spoilt; what is said on standard error into `text`. */
+static int open_spoilt(const char *program, bool verbose, char *why, char *text, size_t text_bytes) {
+  struct sensor *sensor = NULL;
+  FILE *file = tmpfile();
+  assert_non_null(file);
+  int kept = dup(STDERR_FILENO);
+  (void)fflush(stderr);
+  assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+  int r = feed__open(&(struct loader_options){.verbose = verbose, .spoil = program}, &sensor, why, 256);
+  (void)fflush(stderr);
+  (void)dup2(kept, STDERR_FILENO);
+  (void)close(kept);
+  rewind(file);
+  text[fread(text, 1, text_bytes - 1, file)] = 0;
+  (void)fclose(file);
+  if (!r) {
+    assert_false(feed__of(sensor)->loader.has_growth);
+    assert_int_equal(sensor->ops->tier(sensor), EBB_TIER_BASIC);
+    sensor->ops->close(sensor);
+  }
+  return r;
+}
+
+/* One short line with the reason; the verifier's log in full for who asks for it. */
+static void test_a_refused_program_is_explained(void **state) {
+  static char text[1 << 20];
+  char why[256];
+  (void)state;
+  struct sensor *sensor = open_bpf();
+  if (!sensor)
+    skip();
+  bool has_growth = feed__of(sensor)->loader.has_growth;
+  sensor->ops->close(sensor);
+  for (int verbose = 0; verbose < 2; verbose++) {
+    why[0] = 0;
+    assert_true(open_spoilt("lease_lock", verbose, why, text, sizeof(text)) < 0); /* nothing goes without that one */
+    assert_non_null(strstr(why, "prog 'lease_lock': "));
+    assert_non_null(strstr(why, "can be sleepable"));
+    assert_null(strchr(why, '\n'));
+    assert_int_equal(!!strstr(text, "BEGIN PROG LOAD LOG"), verbose);
+    assert_int_equal(!!strstr(text, "can be sleepable"), verbose);
+    if (!verbose)
+      assert_string_equal(text, "");
+    if (!has_growth)
+      continue;
+    why[0] = 0;
+    assert_int_equal(open_spoilt("memory_rss", verbose, why, text, sizeof(text)), 0); /* but without this one */
+    assert_non_null(strstr(why, "sweeps only: prog 'memory_rss': "));
+    assert_int_equal(!!strstr(text, "can be sleepable"), verbose);
+  }
+}
+
 /* Where the probe says that stalls can be measured, they can; its parts are those that are loaded. */
 static void test_stall_is_that_of_the_loader(void **state) {
   (void)state;
@@ -138,9 +190,13 @@ static void test_unknown_kinds_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_row_is_filled_in),    cmocka_unit_test(test_tier_is_that_of_the_sensor),
-      cmocka_unit_test(test_tiers_from_rows),           cmocka_unit_test(test_without_rights),
-      cmocka_unit_test(test_unknown_kinds_are_refused), cmocka_unit_test(test_stall_is_that_of_the_loader),
+      cmocka_unit_test(test_every_row_is_filled_in),
+      cmocka_unit_test(test_tier_is_that_of_the_sensor),
+      cmocka_unit_test(test_tiers_from_rows),
+      cmocka_unit_test(test_without_rights),
+      cmocka_unit_test(test_unknown_kinds_are_refused),
+      cmocka_unit_test(test_stall_is_that_of_the_loader),
+      cmocka_unit_test(test_a_refused_program_is_explained),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

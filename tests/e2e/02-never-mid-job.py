@@ -49,7 +49,7 @@ def worker_finishes_its_job():
         check(status["due"] == 2, f"two are due: {status}")
         check([w["due"] for w in status["workers"][1:]] == ["footprint", "request"], f"and why: {status}")
 
-        pids = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
+        pids = {record["slot"]: record["pid"] for record in ebb.audit(ev="ready")}
         stays(lambda: not ebb.signals() and not ebb.audit(ev="signalled") and not ebb.audit(ev="exited"), WORK / 2,
               "no worker is touched in its job")
         for slot, order in ((0, over), (1, second), (2, asked)):

@@ -46,7 +46,7 @@ def watch_comes_back():
         over = ebb.order("reports", 2, ["work", 4], ["keep", 120], ["work", 1])
         ebb.wait_journal(PATIENCE, ev="start", order=over)
         ebb.holds("reports", 0, 60)
-        workers = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
+        workers = {record["slot"]: record["pid"] for record in ebb.audit(ev="ready")}
 
         kill_watch(ebb)
 

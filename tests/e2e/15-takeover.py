@@ -31,7 +31,7 @@ def no_slot_twice(ebb, size):
 def killed():
     with Ebb({"reports": {"size": 4, "footprint_limit": "100M"}}) as ebb:
         ebb.ready()
-        pids = {entry["slot"]: entry["pid"] for entry in ebb.journal(ev="ready")}
+        pids = {record["slot"]: record["pid"] for record in ebb.audit(ev="ready")}
         long = ebb.order("reports", 0, ["work", 6])
         ebb.done(ebb.order("reports", 1, ["keep", 10]))
         due = ebb.order("reports", 2, ["work", 6])

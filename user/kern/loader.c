@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "complaint.h"
 #include "ebb.skel.h"
 #include "loader_stall.h"
 #include "percpu.h"
@@ -21,28 +22,12 @@
 /* PROC_PID_INIT_INO. */
 #define FIRST_PID_NAMESPACE "pid:[4026531836]"
 
-/* What libbpf says while something is being opened. Its callback has no argument, so this is the one global here. */
-static struct {
-  bool verbose;
-  char first[128]; /* of its warnings: the later ones are consequences */
-} said;
-
-static int take_message(enum libbpf_print_level level, const char *format, va_list arguments) {
-  if (said.verbose && level != LIBBPF_DEBUG)
-    return vfprintf(stderr, format, arguments);
-  if (level != LIBBPF_WARN || said.first[0])
-    return 0;
-  (void)vsnprintf(said.first, sizeof(said.first), format, arguments);
-  said.first[strcspn(said.first, "\n")] = 0;
-  return 0;
-}
-
 static int explain(int error, const char *what, char *why, size_t why_bytes) {
-  const char *detail = strncmp(said.first, "libbpf: ", 8) ? said.first : said.first + 8;
-  if (error == -EPERM || error == -EACCES)
+  const char *reason = complaint__reason();
+  if (error == -EPERM || (error == -EACCES && !reason[0]))
     (void)snprintf(why, why_bytes, "%s: not permitted, CAP_BPF and CAP_PERFMON are needed", what);
   else
-    (void)snprintf(why, why_bytes, "%s: %s%s%s", what, strerror(-error), detail[0] ? "; " : "", detail);
+    (void)snprintf(why, why_bytes, "%s: %s%s%s", what, strerror(-error), reason[0] ? "; " : "", reason);
   return error;
 }
 
@@ -88,6 +73,13 @@ static int resize(struct ebb *skel, const struct loader_options *options) {
   return r;
 }
 
+/* Programs on tracepoints must not sleep, as each verifier says who is told that one will. */
+static void spoil(struct ebb *skel, const char *name) {
+  struct bpf_program *program = name ? bpf_object__find_program_by_name(skel->obj, name) : NULL;
+  if (program)
+    (void)bpf_program__set_flags(program, BPF_F_SLEEPABLE);
+}
+
 static int load(struct loader *loader, const struct loader_options *options, const char *pins, bool growth,
                 const struct btf *stall) {
   loader->skel = ebb__open();
@@ -95,6 +87,7 @@ static int load(struct loader *loader, const struct loader_options *options, con
     return -errno;
   (void)bpf_program__set_autoload(loader->skel->progs.memory_rss, growth);
   stall__choose(loader->skel, stall);
+  spoil(loader->skel, options->spoil);
   int r = pins ? pins__take(loader->skel, pins) : resize(loader->skel, options);
   if (!r)
     r = ebb__load(loader->skel);
@@ -180,14 +173,24 @@ static int map_workers(struct loader *loader) {
   return 0;
 }
 
+/* What could be left out was, and somebody should know why. What this kernel has no tracepoints for is no news. */
+static void say_what_lacks(const struct loader *loader, const struct loader_options *options, char *why,
+                           size_t why_bytes) {
+  const char *reason = complaint__reason(), *what = NULL;
+  if (!loader->has_growth && !options->no_growth)
+    what = "growth is seen by sweeps only";
+  else if (!loader->has_stall)
+    what = "stalls are not measured";
+  if (what && reason[0])
+    (void)snprintf(why, why_bytes, "%s: %s", what, reason);
+}
+
 static int open_all(struct loader *loader, const struct loader_options *options, char *why, size_t why_bytes) {
   const char *what = "kernel programs";
   int r = options->pins ? load_most(loader, options, options->pins) : -ENOENT;
   loader->resumed = !r;
-  if (r) {
-    said.first[0] = 0;
+  if (r)
     r = load_most(loader, options, NULL);
-  }
   if (r)
     return explain(r, what, why, why_bytes);
   r = attach_needed(loader, &what);
@@ -201,6 +204,8 @@ static int open_all(struct loader *loader, const struct loader_options *options,
     (void)pins__keep(loader->skel, options->pins);
   }
   loader->has_growth = bpf_program__fd(loader->skel->progs.memory_rss) >= 0;
+  loader->has_stall = bpf_program__fd(loader->skel->progs.stall_switch) >= 0;
+  say_what_lacks(loader, options, why, why_bytes);
   loader__set_level(loader, 1);
   loader->has_growth = loader->growth;
   loader->skel->bss->look_tgid = (__u32)getpid();
@@ -214,11 +219,9 @@ int loader__open(struct loader *ret, const struct loader_options *options, char 
   int r = look_around(why, why_bytes);
   if (r)
     return r;
-  said.verbose = options->verbose;
-  said.first[0] = 0;
-  libbpf_print_fn_t before = libbpf_set_print(take_message);
+  complaint__begin(options->verbose);
   r = open_all(&loader, options, why, why_bytes);
-  (void)libbpf_set_print(before);
+  complaint__end();
   if (r) {
     loader__close(&loader);
     return r;

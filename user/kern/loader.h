@@ -16,6 +16,7 @@ struct loader {
   struct ebb *skel;            /* NULL: not open */
   struct ebb_kworker *workers; /* EBB_SLOTS_MAX of them, shared with the kernel */
   bool has_growth;             /* rss_stat loads and attaches here */
+  bool has_stall;              /* likewise what measures stalls */
   bool resumed;                /* what an earlier loader had pinned goes on */
   bool growth;                 /* … and is attached: growth is seen as it happens, not only by sweeps */
   bool stall;                  /* loader__stall is on: ebb_kworker.stall_ns counts */
@@ -27,10 +28,12 @@ struct loader_options {
   const char *pins; /* directory in which maps and the programs of level 0 outlive us, see pins.h; NULL: they do not */
   /* For tests of what is lost; 0: as in the bounds. A ring is a power of two of pages. */
   uint32_t ring_bytes, procs_max, held_max;
+  const char *spoil; /* a program that the verifier is to refuse, for tests of what is said then; NULL: none */
 };
 
 /*
- * 0, or negative errno and in `why` one line on the reason. Everything must load and attach except growth: the
+ * 0, or negative errno and in `why` one line on the reason. `why` is also set when something that we can do without was
+ * refused. Everything must load and attach except growth: the
  * flags in *ret tell whether that did. It opens at level 1, if it has that.
  */
 int loader__open(struct loader *ret, const struct loader_options *options, char *why, size_t why_bytes);
