@@ -15,13 +15,14 @@ import subprocess  # noqa: E402
 import time  # noqa: E402
 
 from ebbtest import MIB, PATIENCE, Ebb, check, main, seconds  # noqa: E402
-from machine import Skip, memory_cgroup, read, swap  # noqa: E402
+from machine import Skip, memory_cgroup, pressure_cgroup, read, swap  # noqa: E402
 
 COOLDOWN = 3
 THRASH = """
 import mmap, os, sys
-open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
-memory = mmap.mmap(-1, int(sys.argv[2]) << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for path in sys.argv[2:]:
+    open(path + "/cgroup.procs", "w").write(str(os.getpid()))
+memory = mmap.mmap(-1, int(sys.argv[1]) << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 while True:
     for page in range(0, len(memory), mmap.PAGESIZE):
         memory[page:page + 512] = b"%512d" % page
@@ -36,8 +37,11 @@ def largest_idle_goes_one_at_a_time():
     with Ebb({}, start=False) as ebb:
         swap(ebb.loans, ebb.home, 768)
         group = memory_cgroup(ebb.loans, 320)
-        ebb.pools = {"reports": {"command": group.wrap(ebb.worker(), f"{ebb.home}/worker"), "size": 4, "min_ready": 1}}
-        ebb.host = {"pressure_some": "1%", "cooldown": f"{COOLDOWN}s"}
+        pressed = pressure_cgroup(ebb.loans, group)  # the machine's own pressure is no matter here
+        command = group.wrap(ebb.worker(), f"{ebb.home}/worker", pressed)
+        ebb.pools = {"reports": {"command": command, "size": 4, "min_ready": 1}}
+        ebb.host = {"pressure_source": f"{pressed.path}/memory.pressure", "pressure_some": "1%",
+                    "cooldown": f"{COOLDOWN}s"}
         ebb.configure()
         ebb.start()
         ebb.ready()
@@ -48,7 +52,7 @@ def largest_idle_goes_one_at_a_time():
             ebb.holds("reports", slot, mib)
         check(not ebb.audit(ev="retire"), "no pressure, no act")
 
-        thrasher = subprocess.Popen(["/usr/bin/python3", "-c", THRASH, group.path, "400"])
+        thrasher = subprocess.Popen(["/usr/bin/python3", "-c", THRASH, "400", group.path, pressed.path])
         try:
             started = time.time()
             elevated = ebb.wait_audit(PATIENCE, lambda r: "elevated" in str(r.get("text")), ev="pressure")

@@ -261,7 +261,6 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
     worker->rest_bytes = worker->footprint_bytes;
   if (worker->footprint_bytes > worker->peak_bytes)
     worker->peak_bytes = worker->footprint_bytes;
-  watch->follows[index].labels_lost = 0; /* all events until now have been taken */
   jobs__label(watch, index);
   arm(watch, index);
 }

@@ -20,12 +20,13 @@ static bool read_lease(const struct follow *follow, char lease[EBB_LEASE_BYTES])
  * By the file, labels come in the order of the turns, but only the last two are there. One that was overwritten before it
  * was read leaves a gap in the numbers: its turn is counted without it.
  */
-static bool take_from_lease(struct follow *follow, char label[EBB_LABEL_BYTES]) {
+static bool take_from_lease(struct watch *watch, struct follow *follow, char label[EBB_LABEL_BYTES]) {
   char lease[EBB_LEASE_BYTES];
   uint64_t before = follow->label_sequence;
   if (read_lease(follow, lease) &&
       !jobstats__next_label(lease, before, label, EBB_LABEL_BYTES, &follow->label_sequence)) {
     follow->labels_lost += follow->label_sequence - before - 1;
+    watch->labels_lost |= follow->labels_lost > 0;
     return strcmp(label, "-") != 0;
   }
   if (!follow->labels_lost)
@@ -38,12 +39,13 @@ static bool take_from_lease(struct follow *follow, char label[EBB_LABEL_BYTES]) 
  * Was this turn a job, and which? A worker that writes labels tells by a new one that is not "-"; for one that never does,
  * every turn but the first (which says "ready") is a job. Labels are not trusted: they only name a row.
  */
-static bool was_job(struct follow *follow, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
+static bool was_job(struct watch *watch, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
+  struct follow *follow = &watch->follows[event->worker];
   bool named;
   if (event->labelled)
     named = !jobstats__label_line(event->label, sizeof(event->label), label, EBB_LABEL_BYTES);
   else
-    named = take_from_lease(follow, label);
+    named = take_from_lease(watch, follow, label);
   follow->labels |= named || follow->label_sequence;
   return follow->labels ? named && (!event->labelled || strcmp(label, "-") != 0) : event->turn > 1 || follow->seasoned;
 }
@@ -87,7 +89,7 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   char label[EBB_LABEL_BYTES] = "-";
   follow->released_ns = event->at_ns;
-  if (was_job(follow, event, label)) {
+  if (was_job(watch, event, label)) {
     worker->jobs++;
     count(watch, event, label);
     gather__worker(watch, event->worker, false,
@@ -97,6 +99,13 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
     worker->peak_bytes = event->peak_bytes;
   return event->resting && came_to_rest(watch, event, now_ns);
+}
+
+/* A number that was left out by the worker, rather than lost, must not make a job of a later turn. */
+void jobs__caught_up(struct watch *watch) {
+  for (uint32_t i = 0; watch->labels_lost && i < watch->n_workers; i++)
+    watch->follows[i].labels_lost = 0;
+  watch->labels_lost = false;
 }
 
 void jobs__label(struct watch *watch, uint32_t index) {

@@ -79,6 +79,8 @@ static void take_events(struct watch *watch, uint64_t now_ns) {
       judge = true;
     }
   }
+  if (n < EVENTS_MAX)
+    jobs__caught_up(watch);
   if (judge)
     judge__turn(watch, now_ns);
 }

@@ -80,6 +80,7 @@ struct watch {
   struct level level;
   struct contribution contribution;
   uint64_t moved_pages, moved_since_ns, moved_ns, ticked_ns, sampled_ns;
+  bool labels_lost; /* by any worker */
   struct board_view view;
   uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
   struct ebb_host_facts host;
@@ -116,6 +117,7 @@ void act__effects(struct watch *watch, uint64_t now_ns);
 
 /* jobs.c: a lease was let go. true: this worker should be judged now. */
 bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns);
+void jobs__caught_up(struct watch *watch);             /* all turns until now have been counted */
 void jobs__begin(struct watch *watch, uint32_t index); /* what had been labelled before it was followed */
 void jobs__label(struct watch *watch, uint32_t index); /* of the job that it is at */
 void jobs__restore(struct watch *watch);
