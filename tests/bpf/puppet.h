@@ -49,10 +49,13 @@ static inline uint64_t puppet_patience(void) {
 enum puppet_verb {
   PUPPET_GROW,         /* anonymous bytes, touched */
   PUPPET_SHARE,        /* shared-memory bytes, touched */
-  PUPPET_GROW_THREADS, /* as many anonymous bytes, by four threads at one time, which end then */
   PUPPET_SHRINK,       /* give the newest region back, whatever it is */
-  PUPPET_EMPTY,        /* give the pages of the newest region back, and keep the region */
   PUPPET_TOUCH,        /* write to each page of all regions */
+  PUPPET_USE,          /* pages of the newest region, so many times; see next_page() */
+  PUPPET_USE_AND_WORK, /* 50 us after each */
+  PUPPET_USE_FILE,     /* read pages of <its lease's path>.data, so many times */
+  PUPPET_GROW_THREADS, /* as many anonymous bytes, by four threads at one time, which end then */
+  PUPPET_EMPTY,        /* give the pages of the newest region back, and keep the region */
   PUPPET_PAGE_OUT,     /* into swap, as far as there is some */
   PUPPET_LOCK,         /* exclusively; waits */
   PUPPET_LOCK_SHARED,  /* through the same descriptor */
@@ -73,8 +76,6 @@ enum puppet_verb {
   PUPPET_KILL,           /* that child */
   PUPPET_HOLD_THREADS,   /* that many threads each lock shared through a descriptor of their own, and wait */
   PUPPET_DROP_THREADS,   /* let them unlock */
-  PUPPET_USE,            /* pages of the newest region, so many times; see next_page() */
-  PUPPET_USE_FILE,       /* read pages of <its lease's path>.data, so many times */
   PUPPET_LABEL,          /* keep that number as the label, in a private mapping of the lease; 0: none */
   PUPPET_LABELLED,       /* that many turns, of kinds 0, 1 and 2 in turn, each of which faults a page */
   PUPPET_CHILD_JOB,      /* a child with a descriptor of its own, that grows by that many bytes in a turn labelled 7 */
@@ -167,11 +168,14 @@ static inline uint64_t next_page(uint64_t pages) {
   return a < b ? a : b;
 }
 
-static inline int64_t puppet_use(uint64_t times) {
+static inline int64_t puppet_use(uint64_t times, uint64_t work_ns) {
   char *at = regions[n_regions - 1].at;
   uint64_t pages = regions[n_regions - 1].bytes / 4096;
-  for (uint64_t i = 0; i < times; i++)
+  for (uint64_t i = 0; i < times; i++) {
     at[next_page(pages) * 4096]++;
+    for (uint64_t until_ns = clock__monotonic_ns() + work_ns; work_ns && clock__monotonic_ns() < until_ns;)
+      ;
+  }
   return 0;
 }
 
@@ -428,7 +432,9 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
       touch(regions[i].at, regions[i].bytes);
     return 0;
   case PUPPET_USE:
-    return puppet_use(order->argument);
+    return puppet_use(order->argument, 0);
+  case PUPPET_USE_AND_WORK:
+    return puppet_use(order->argument, 50000);
   case PUPPET_USE_FILE:
     return puppet_use_file(lease_path, order->argument);
   case PUPPET_PAGE_OUT:

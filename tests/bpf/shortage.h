@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "kernfile.h"
@@ -21,6 +23,17 @@
 
 /* Above that of whatever else swaps here. */
 #define SWAP_PRIORITY 1000
+
+/* A folder on a disk: what is in memory anyway cannot be waited for. */
+static inline const char *disk(void) {
+  const char *named = getenv("EBB_TEST_DISK");
+  return named ? named : "/var/tmp";
+}
+
+static inline bool is_on_disk(const char *path) {
+  struct statfs fs;
+  return !statfs(path, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
 
 struct shortage {
   char leaf[96];  /* of version 2 */
@@ -30,8 +43,8 @@ struct shortage {
 };
 
 struct swap_space {
-  char path[64]; /* empty: none */
-  int zram;      /* number of the device; -1: a file */
+  char path[128]; /* empty: none */
+  int zram;       /* number of the device; -1: a file */
 };
 
 static inline int set_in(const char *group, const char *key, const char *value) {
@@ -174,10 +187,10 @@ static inline int swap_space__on(struct swap_space *swap, int fd, uint64_t bytes
   return r;
 }
 
-/* On a disk, below /var/tmp. 0 or negative errno. */
+/* On a disk. 0 or negative errno. */
 static inline int swap_space__file(struct swap_space *ret, uint64_t bytes) {
   ret->zram = -1;
-  (void)snprintf(ret->path, sizeof(ret->path), "/var/tmp/ebb-test-swap.%d", (int)getpid());
+  (void)snprintf(ret->path, sizeof(ret->path), "%s/ebb-test-swap.%d", disk(), (int)getpid());
   int fd = open(ret->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   int r = fd < 0 ? -errno : -posix_fallocate(fd, 0, (off_t)bytes);
   if (!r)
@@ -190,6 +203,8 @@ static inline int swap_space__file(struct swap_space *ret, uint64_t bytes) {
 /* In memory, compressed: waits for it are spent on the CPU. 0, or negative errno where there is no zram. */
 static inline int swap_space__zram(struct swap_space *ret, uint64_t bytes) {
   char text[32], device[64];
+  if (access("/sys/class/zram-control/hot_add", F_OK))
+    (void)!system("modprobe zram >/dev/null 2>&1");
   int r = kernfile__read("/sys/class/zram-control/hot_add", text, sizeof(text));
   if (r)
     return r;
