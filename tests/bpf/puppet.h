@@ -54,6 +54,7 @@ enum puppet_verb {
   PUPPET_USE,          /* pages of the newest region, so many times; see next_page() */
   PUPPET_USE_AND_WORK, /* 50 us after each */
   PUPPET_USE_FILE,     /* read pages of <its lease's path>.data, so many times */
+  PUPPET_SET_LIMIT,    /* write the number into <its lease's path>.limit */
   PUPPET_GROW_THREADS, /* as many anonymous bytes, by four threads at one time, which end then */
   PUPPET_EMPTY,        /* give the pages of the newest region back, and keep the region */
   PUPPET_PAGE_OUT,     /* into swap, as far as there is some */
@@ -193,6 +194,17 @@ static inline int64_t puppet_use_file(const char *lease_path, uint64_t times) {
   for (uint64_t i = 0; i < times && !r; i++)
     if (pread(fd, page, sizeof(page), (off_t)(next_page(pages) * sizeof(page))) != sizeof(page))
       r = -EIO;
+  (void)close(fd);
+  return r;
+}
+
+#define PUPPET_LIMIT ".limit"
+
+static inline int64_t puppet_set_limit(const char *lease_path, uint64_t bytes) {
+  char path[80];
+  (void)snprintf(path, sizeof(path), "%s" PUPPET_LIMIT, lease_path);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int64_t r = fd < 0 || dprintf(fd, "%llu", (unsigned long long)bytes) < 0 ? -errno : 0;
   (void)close(fd);
   return r;
 }
@@ -437,6 +449,8 @@ static inline int64_t puppet_obey(const struct puppet_order *order, const char *
     return puppet_use(order->argument, 50000);
   case PUPPET_USE_FILE:
     return puppet_use_file(lease_path, order->argument);
+  case PUPPET_SET_LIMIT:
+    return puppet_set_limit(lease_path, order->argument);
   case PUPPET_PAGE_OUT:
     for (int i = 0; i < n_regions; i++)
       if (madvise(regions[i].at, regions[i].bytes, MADV_PAGEOUT))

@@ -68,6 +68,7 @@ static void test_figures_are_those_of_proc(void **state) {
   assert_int_equal(r.anon_bytes, memory.anon_bytes);
   assert_int_equal(r.shmem_bytes, memory.shmem_bytes);
   assert_int_equal(r.minor_faults, stat.minor_faults);
+  assert_true(r.stall_us == EBB_UNKNOWN);
   assert_int_equal(r.major_faults, stat.major_faults);
   assert_int_equal(r.processes, 1);
 }

@@ -251,6 +251,27 @@ static void test_stall_of_a_descendant(void **state) {
   assert_int_equal(stall_us(1), others);
 }
 
+/* Who lowers the limit reclaims what is above it, and waits for that, but not because memory is short. */
+static void test_reclaim_by_its_own_wish_is_no_stall(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
+  NEED("cgroups", begin_worker(0, LIMIT_BYTES));
+  const struct shortage *shortage = &workers[0].shortage;
+  char path[160], link[80];
+  (void)snprintf(path, sizeof(path), "%s/%s", shortage->limit[0] ? shortage->limit : shortage->leaf,
+                 shortage->limit[0] ? "memory.limit_in_bytes" : "memory.max");
+  (void)snprintf(link, sizeof(link), "%s" PUPPET_LIMIT, workers[0].puppet.lease_path);
+  assert_int_equal(symlink(path, link), 0);
+  obey(0, PUPPET_GROW, LIMIT_BYTES - 4 * MIB);
+  uint64_t ours = stall_us(0), kernels = kernels_us(0);
+  obey(0, PUPPET_SET_LIMIT, LIMIT_BYTES / 8);
+  (void)unlink(link);
+  print_message("stall: kernel %lu us, ours %lu us\n", (unsigned long)(kernels_us(0) - kernels),
+                (unsigned long)(stall_us(0) - ours));
+  assert_in_range(stall_us(0) - ours, 0, kernels_us(0) - kernels + 5000);
+}
+
 static void test_unknown_until_measured(void **state) {
   (void)state;
   if (!sensor)
@@ -404,6 +425,7 @@ int main(void) {
       T(test_hot_page_cache),
       T(test_shares_of_several_workers),
       T(test_stall_of_a_descendant),
+      T(test_reclaim_by_its_own_wish_is_no_stall),
       T(test_unknown_until_measured),
       T(test_only_what_is_there_is_loaded),
       T(test_a_wait_counts_before_it_ends),
