@@ -39,6 +39,7 @@ struct shortage {
   char leaf[96];  /* of version 2 */
   char limit[96]; /* empty: the leaf itself is limited */
   char slow[96];  /* empty: likewise */
+  bool slowed;
   uint64_t bytes; /* the limit */
 };
 
@@ -120,8 +121,11 @@ static inline int shortage__slow(struct shortage *shortage, pid_t pid, const cha
   struct stat st;
   char value[64], text[32] = "max";
   bool first = !shortage->slow[0], alone = !shortage->limit[0];
+  if (!bytes_per_s && !shortage->slowed)
+    return 0;
   if (stat(path, &st))
     return -errno;
+  shortage->slowed = true;
   (void)snprintf(value, sizeof(value), "%u:%u %u", major(st.st_dev), minor(st.st_dev), bytes_per_s);
   if (alone) {
     if (bytes_per_s)

@@ -53,7 +53,7 @@ int loader__sweep(struct loader *loader, bool all);
 
 /*
  * Attach what measures stalls, or detach it; loader_stall.c. 0, or negative errno and detached: -EOPNOTSUPP where the
- * kernel lacks the tracepoints or keeps no pressure figures. The first time takes some tenths of a second. A wait that
+ * kernel lacks the tracepoints or keeps no pressure figures. Takes some tens of milliseconds. A wait that
  * began before counts from its next turn on the CPU; one that is still going on when it is switched off, up to the last sweep.
  */
 int loader__stall(struct loader *loader, bool on);
