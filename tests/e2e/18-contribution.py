@@ -87,6 +87,13 @@ def thrashing(pool, **order):
             write(f"{ebb.home}/enough", "")
 
 
+def measures_stall(ebb):
+    if ebb.status()["watch"]["tier"] == "proc":
+        return False
+    features = json.loads(ebb.ebb("doctor", "--json"))["features"]
+    return all(feature["ok"] for feature in features if feature["name"] == "stall")
+
+
 def who_makes_the_pressure_goes():
     with thrashing({"contribution_limit": "50%"}, thread=True) as (ebb, _):
         lines, conclusion = wanted(ebb, THRASHER)
@@ -96,6 +103,10 @@ def who_makes_the_pressure_goes():
         lines, _ = why(ebb, QUIET)
         check(not lines["contribution"]["fires"], f"the quiet one is not wanted: {lines}")
         check("%" in ebb.ebb("why", f"reports/{THRASHER}") and "SHARE" in ebb.ebb("status"), "the tables show shares")
+        if measures_stall(ebb):
+            check(ebb.status()["watch"]["level"] == "L2", "under pressure the kernel side looks at stalls")
+            stalls = [ebb.slot("reports", slot)["stall_us"] for slot in (THRASHER, QUIET)]
+            check(stalls[0] > 200_000 and stalls[0] > 5 * stalls[1], f"and it is the thrasher that waits: {stalls}")
         larger = ebb.slot("reports", QUIET)["footprint_bytes"] - ebb.slot("reports", THRASHER)["footprint_bytes"]
         check(larger >= 40 * MIB, f"the quiet one is larger, by {larger}")
         ebb.send("resume reports")
@@ -129,7 +140,7 @@ def one_that_frees_too_little_stays():
 
 
 def a_busy_one_goes_when_its_job_ends():
-    with thrashing({"contribution_limit": "50%"}) as (ebb, job):
+    with thrashing({"contribution_limit": "50%"}, label="thrash") as (ebb, job):
         ebb.send("resume reports")
         due = ebb.wait_audit(PATIENCE, ev="due", slot=THRASHER)
         check(due["reason"] == "contribution", f"it is due: {due}")
@@ -138,6 +149,11 @@ def a_busy_one_goes_when_its_job_ends():
         ebb.done(job)
         ebb.wait_audit(PATIENCE, ev="exited", pool="reports", slot=THRASHER, generation=1)
         check(not [s for s in ebb.signals() if s["job"] is not None], "no signal within a job")
+        if measures_stall(ebb):
+            def stalled():
+                kinds = {kind["label"]: kind for kind in json.loads(ebb.ebb("jobs", "--json"))["jobs"]}
+                return (kinds.get("thrash", {}).get("stall_us") or 0) > 200_000
+            wait_for(stalled, PATIENCE, "what the job waited for is in `ebb jobs`")
 
 
 def they_are_due_one_at_a_time():
