@@ -106,7 +106,7 @@ __u64 drops __weak = 0;  /* records that found no room in the ring */
 __u64 missed __weak = 0; /* processes, address spaces or locks that found no room in a map */
 /* Where each CPU's part of a per-CPU counter is, from the counter's address; written by the watch before it attaches. */
 __u64 cpu_offsets[EBB_CPUS_MAX] __weak = {};
-__u32 n_cpus __weak = 0;                     /* 0: not known; then a counter is what its common part says */
+__u32 n_cpus __weak = 0; /* 0: not known; then a counter is what its common part says */
 
 #define add(counter, value) ((void)__sync_fetch_and_add(&(counter), (value)))
 

@@ -33,7 +33,7 @@ struct check {
 
 /* libbpf's callbacks have no argument of ours. */
 static struct check check;
-static char last[512];    /* what it said last of a relocation */
+static char last[512];     /* what it said last of a relocation */
 static char missing[2048]; /* relocations that it could not resolve, guarded or not */
 
 /* Of a relocation it tells first what it is about, and then what has become of it. */

@@ -157,13 +157,15 @@ static bool names_nothing(const struct label *label) {
 
 int jobstats__next_label(const char *lease, uint64_t after, char *to, uint32_t size, uint64_t *ret_sequence) {
   struct label labels[2];
-  int n = parse_labels(lease, labels), next = 0;
-  while (next < n && (labels[next].sequence <= after || (names_nothing(&labels[next]) && next < n - 1)))
-    next++;
-  if (next == n)
+  int n = parse_labels(lease, labels);
+  const struct label *next = NULL;
+  for (int i = 0; i < n; i++)
+    if (labels[i].sequence > after && (!next || names_nothing(next)))
+      next = &labels[i];
+  if (!next)
     return -ENOENT;
-  put(&labels[next], to, size);
-  *ret_sequence = labels[next].sequence;
+  put(next, to, size);
+  *ret_sequence = next->sequence;
   return 0;
 }
 
