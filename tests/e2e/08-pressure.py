@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import subprocess  # noqa: E402
 import time  # noqa: E402
 
-from ebbtest import MIB, PATIENCE, Ebb, check, main, seconds  # noqa: E402
+from ebbtest import MIB, PATIENCE, SLOWER, Ebb, check, main, seconds  # noqa: E402
 from machine import Skip, memory_cgroup, pressure_cgroup, read, swap  # noqa: E402
 
 COOLDOWN = 3
@@ -69,7 +69,7 @@ def largest_idle_goes_one_at_a_time():
         for before, after in zip(acts, acts[1:]):
             gone = ebb.audit(ev="exited", slot=before["slot"], generation=before["generation"])
             check(gone and seconds(gone[0]) <= seconds(after), f"one at a time: {before} {after}")
-            check(seconds(after) - seconds(before) >= COOLDOWN - 0.1, f"with the cooldown between: {before} {after}")
+            check(seconds(after) - seconds(before) >= COOLDOWN - 0.1 * SLOWER, f"with the cooldown between: {before} {after}")
         effect = ebb.wait_audit(PATIENCE, ev="effect", pool="reports", slot=1)
         check(effect["freed_bytes"] >= 60 * MIB, f"what the act did is in the audit: {effect}")
         ebb.done(busy)

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import signal  # noqa: E402
 
-from ebbtest import MIB, PATIENCE, Ebb, Skip, check, main, running, wait_for  # noqa: E402
+from ebbtest import MIB, PATIENCE, SLOWER, Ebb, Skip, check, main, running, wait_for  # noqa: E402
 
 
 def idle_slot(ebb, slot, jobs):
@@ -42,7 +42,7 @@ def watch_comes_back():
         ebb.done(ebb.order("reports", 1, ["keep", 40]))
         before = idle_slot(ebb, 1, 6)
         check(before["jobs"] == 6 and 40 * MIB <= before["footprint_bytes"] < 80 * MIB, f"before: {before}")
-        long = ebb.order("reports", 0, ["take", 60], ["work", 8])
+        long = ebb.order("reports", 0, ["take", 60], ["work", 6 + 2 * SLOWER])  # until the watch is back
         over = ebb.order("reports", 2, ["work", 4], ["keep", 120], ["work", 1])
         ebb.wait_journal(PATIENCE, ev="start", order=over)
         ebb.holds("reports", 0, 60)
