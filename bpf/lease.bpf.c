@@ -9,6 +9,8 @@
 #include "label.bpf.h"
 #include "stall.bpf.h"
 
+#define EEXIST 17 /* of asm-generic/errno-base.h */
+
 __u32 look_tgid = 0;  /* the watch: when it unlocks a lease that it never locked, it wants the locks there looked at */
 __u32 look_trust = 0; /* take a lock by this process as the worker's too: it is dead, a child holds on to it */
 __u32 look_other = 0; /* answer: process behind a lock that is not the worker's, as far as we know */
@@ -63,16 +65,20 @@ static __always_inline void turn__begin(struct hold *hold, const struct ebb_kwor
 /* This function and those like it are not static: then the verifier looks at each once, not at each call and turn of a
  * loop. What they return means nothing; it has to be a number. `seen`: as it was taken, not afterwards. */
 __noinline int lock__taken(__u64 file, __u32 index, __u32 life, bool seen) {
-  struct hold hold = {.owner = {.worker = index, .life = life}};
+  struct hold hold = {.owner = {.worker = index, .life = life}}, *stale = bpf_map_lookup_elem(&held, &file);
   struct ebb_kworker *worker = owner__worker(&hold.owner);
   if (!worker)
     return 0;
+  if (stale && !owner__worker(&stale->owner))
+    (void)bpf_map_delete_elem(&held, &file);
   worker__count(index, life);
   turn__begin(&hold, worker);
   hold.turn = worker->turns + 1;
   hold.others = worker->held > 0 ? worker->held : 0;
-  if (bpf_map_update_elem(&held, &file, &hold, BPF_ANY)) {
-    add(missed, 1);
+  long r = bpf_map_update_elem(&held, &file, &hold, BPF_NOEXIST);
+  if (r) {
+    if (r != -EEXIST) /* else the look at the lease and the taking of the lock have met */
+      add(missed, 1);
     return 0;
   }
   if (!hold.others) {

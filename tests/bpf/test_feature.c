@@ -105,15 +105,15 @@ static void test_without_rights(void **state) {
   assert_int_equal(without_rights(bpf_is_refused), 0);
 }
 
-/* Open with one program spoilt; what is said on standard error into `text`. */
-static int open_spoilt(const char *program, bool verbose, char *why, char *text, size_t text_bytes) {
+/* Open with the programs of one map spoilt; what is said on standard error into `text`. */
+static int open_spoilt(const char *map, bool verbose, char *why, char *text, size_t text_bytes) {
   struct sensor *sensor = NULL;
   FILE *file = tmpfile();
   assert_non_null(file);
   int kept = dup(STDERR_FILENO);
   (void)fflush(stderr);
   assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
-  int r = feed__open(&(struct loader_options){.verbose = verbose, .spoil = program}, &sensor, why, 256);
+  int r = feed__open(&(struct loader_options){.verbose = verbose, .spoil = map}, &sensor, why, 256);
   (void)fflush(stderr);
   (void)dup2(kept, STDERR_FILENO);
   (void)close(kept);
@@ -140,20 +140,20 @@ static void test_a_refused_program_is_explained(void **state) {
   sensor->ops->close(sensor);
   for (int verbose = 0; verbose < 2; verbose++) {
     why[0] = 0;
-    assert_true(open_spoilt("lease_lock", verbose, why, text, sizeof(text)) < 0); /* nothing goes without that one */
+    assert_true(open_spoilt("held", verbose, why, text, sizeof(text)) < 0); /* nothing goes without that one */
     assert_non_null(strstr(why, "prog 'lease_lock': "));
-    assert_non_null(strstr(why, "can be sleepable"));
+    assert_in_range(strlen(strstr(why, "prog 'lease_lock': ")), 25, 200);
     assert_null(strchr(why, '\n'));
     assert_int_equal(!!strstr(text, "BEGIN PROG LOAD LOG"), verbose);
-    assert_int_equal(!!strstr(text, "can be sleepable"), verbose);
+    assert_int_equal(!!strstr(text, "value_size=8"), verbose);
     if (!verbose)
       assert_string_equal(text, "");
     if (!has_growth)
       continue;
     why[0] = 0;
-    assert_int_equal(open_spoilt("memory_rss", verbose, why, text, sizeof(text)), 0); /* but without this one */
+    assert_int_equal(open_spoilt("last_seen", verbose, why, text, sizeof(text)), 0); /* but without this one */
     assert_non_null(strstr(why, "sweeps only: prog 'memory_rss': "));
-    assert_int_equal(!!strstr(text, "can be sleepable"), verbose);
+    assert_int_equal(!!strstr(text, "value_size=8"), verbose);
   }
 }
 

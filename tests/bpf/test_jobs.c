@@ -64,13 +64,22 @@ static struct sensor_event unlock(void) {
   return event;
 }
 
-/* From 6.2 up to 6.16 /proc itself leaves out what is still with the CPUs. */
-static uint64_t proc_error(void) {
+static unsigned kernel_version(void) {
   struct utsname name;
   unsigned major = 0, minor = 0;
   assert_int_equal(uname(&name), 0);
   assert_int_equal(sscanf(name.release, "%u.%u", &major, &minor), 2);
-  return major == 6 && minor >= 2 && minor <= 16 ? feed__of(sensor)->slop_pages * PAGE : 0;
+  return major * 1000 + minor;
+}
+
+/* From 6.2 up to 6.16 /proc itself leaves out what is still with the CPUs. */
+static uint64_t proc_error(void) {
+  return kernel_version() >= 6002 && kernel_version() <= 6016 ? feed__of(sensor)->slop_pages * PAGE : 0;
+}
+
+/* Up to 6.1 each thread keeps up to 64 steps of each counter to itself, which nobody sees, /proc neither. */
+static uint64_t kept_back(void) {
+  return kernel_version() < 6002 ? 2 * 64 * PAGE : 0;
 }
 
 /* Sizes that leave parts of the counters with the CPU, on levels with rss_stat and without it. */
@@ -90,7 +99,8 @@ static void footprints_are_exact(uint32_t level) {
       lock();
       assert_int_equal(puppet__do(&puppet, PUPPET_SHRINK, 0), 0);
       event = unlock();
-      assert_int_equal(event.before_bytes - event.after_bytes, pages[i] * PAGE);
+      assert_in_range(event.before_bytes + kept_back() - event.after_bytes, pages[i] * PAGE,
+                      pages[i] * PAGE + 2 * kept_back());
     }
   }
 }
@@ -208,8 +218,10 @@ static void test_jobs_of_two_processes_overlap(void **state) {
   assert_int_equal(strcmp(strchr(of_parent.label, ' '), " kind-5\n"), 0);
   assert_false(of_child.resting);
   assert_true(of_parent.resting);
-  assert_in_range(of_child.after_bytes - of_child.before_bytes, 20 * MIB, 20 * MIB + 64 * PAGE);
-  assert_in_range(of_parent.after_bytes - of_parent.before_bytes, 10 * MIB, 10 * MIB + 64 * PAGE);
+  assert_in_range(of_child.after_bytes - of_child.before_bytes + kept_back(), 20 * MIB,
+                  20 * MIB + 64 * PAGE + 2 * kept_back());
+  assert_in_range(of_parent.after_bytes - of_parent.before_bytes + kept_back(), 10 * MIB,
+                  10 * MIB + 64 * PAGE + 2 * kept_back());
   assert_in_range(of_parent.after_bytes, proc_bytes(puppet.pid) + proc_bytes(child) - 8 * PAGE,
                   proc_bytes(puppet.pid) + proc_bytes(child) + 8 * PAGE);
   assert_in_range(of_child.minor_faults, 5120, 5120 + 1500);

@@ -73,11 +73,11 @@ static int resize(struct ebb *skel, const struct loader_options *options) {
   return r;
 }
 
-/* Programs on tracepoints must not sleep, as each verifier says who is told that one will. */
+/* A program that reaches beyond the values of its map is one that every verifier refuses. */
 static void spoil(struct ebb *skel, const char *name) {
-  struct bpf_program *program = name ? bpf_object__find_program_by_name(skel->obj, name) : NULL;
-  if (program)
-    (void)bpf_program__set_flags(program, BPF_F_SLEEPABLE);
+  struct bpf_map *map = name ? bpf_object__find_map_by_name(skel->obj, name) : NULL;
+  if (map)
+    (void)bpf_map__set_value_size(map, 8);
 }
 
 static int load(struct loader *loader, const struct loader_options *options, const char *pins, bool growth,

@@ -28,7 +28,7 @@ struct loader_options {
   const char *pins; /* directory in which maps and the programs of level 0 outlive us, see pins.h; NULL: they do not */
   /* For tests of what is lost; 0: as in the bounds. A ring is a power of two of pages. */
   uint32_t ring_bytes, procs_max, held_max;
-  const char *spoil; /* a program that the verifier is to refuse, for tests of what is said then; NULL: none */
+  const char *spoil; /* a map whose programs the verifier is to refuse, for tests of what is said then; NULL: none */
 };
 
 /*
