@@ -176,7 +176,7 @@ static void make_file(int i, uint64_t bytes) {
     print_message("skipped: %s is not on a disk (EBB_TEST_DISK names a folder that is)\n", disk());
     skip();
   }
-  (void)snprintf(path, sizeof(path), "%s/ebb-test-data.%d", disk(), (int)getpid());
+  (void)snprintf(path, sizeof(path), "%s/ebb-test-data.%d.%d", disk(), (int)getpid(), i);
   (void)snprintf(link, sizeof(link), "%s" PUPPET_FILE, workers[i].puppet.lease_path);
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   assert_true(fd >= 0);
@@ -204,23 +204,25 @@ static void assert_same_order(const uint64_t ours[WORKERS], const uint64_t kerne
         assert_true(ours[i] > ours[j]);
 }
 
-/* At one time, each three times as busy as the next. Who shares a CPU waits for that too, here and there. */
-static void test_shares_of_several_workers(void **state) {
-  (void)state;
-  NEED_STALL();
-  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
+/* At one time, each three times as busy as the next. Who shares a CPU waits for that too, here and there. `of_files`: their
+ * page cache is what they lack, else what they have swapped out. */
+static void compare_shares(bool of_files) {
   static const unsigned uses[WORKERS] = {9 * USES, 3 * USES, USES};
+  enum puppet_verb verb = of_files ? PUPPET_USE_FILE : PUPPET_USE;
   uint64_t ours[WORKERS], kernels[WORKERS], our_sum = 0, kernels_sum = 0;
   for (int i = 0; i < WORKERS; i++) {
     NEED("cgroups", begin_worker(i, LIMIT_BYTES));
-    obey(i, PUPPET_GROW, 2 * LIMIT_BYTES);
-    obey(i, PUPPET_USE, 4 * USES);
+    if (of_files)
+      make_file(i, 2 * LIMIT_BYTES);
+    else
+      obey(i, PUPPET_GROW, 2 * LIMIT_BYTES);
+    obey(i, verb, 4 * USES);
     ours[i] = stall_us(i);
     kernels[i] = kernels_us(i);
   }
   while (kernels_us(0) - kernels[0] < WANTED_US) {
     for (int i = 0; i < WORKERS; i++)
-      puppet__send(&workers[i].puppet, PUPPET_USE, uses[i]);
+      puppet__send(&workers[i].puppet, verb, uses[i]);
     for (int i = 0; i < WORKERS; i++)
       assert_int_equal(answer_of(i), 0);
   }
@@ -236,6 +238,26 @@ static void test_shares_of_several_workers(void **state) {
   }
   assert_same_order(ours, kernels);
   assert_true(kernels[0] > kernels[2]);
+}
+
+static void test_shares_of_zram(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("zram", swap_space__zram(&swap, 2048 * MIB));
+  compare_shares(false);
+}
+
+static void test_shares_of_disk_swap(void **state) {
+  (void)state;
+  NEED_STALL();
+  NEED("swap file", swap_space__file(&swap, 512 * MIB));
+  compare_shares(false);
+}
+
+static void test_shares_of_page_cache(void **state) {
+  (void)state;
+  NEED_STALL();
+  compare_shares(true);
 }
 
 static void test_stall_of_a_descendant(void **state) {
@@ -423,7 +445,9 @@ int main(void) {
       T(test_zram),
       T(test_zram_with_work_between),
       T(test_hot_page_cache),
-      T(test_shares_of_several_workers),
+      T(test_shares_of_zram),
+      T(test_shares_of_disk_swap),
+      T(test_shares_of_page_cache),
       T(test_stall_of_a_descendant),
       T(test_reclaim_by_its_own_wish_is_no_stall),
       T(test_unknown_until_measured),

@@ -7,6 +7,7 @@ keeps no copy of its label, as one in a language without our SDK).
 """
 import json
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -93,4 +94,25 @@ def labels_by_the_file_alone():
         check(sum(kind["runs"] for kind in found.values()) == 202, f"overwritten labels, but no job, are lost: {found}")
 
 
-main(jobs_of_a_millisecond, each_its_own, two_threads_two_labels, children_that_take_jobs, labels_by_the_file_alone)
+def lost_records_are_counted():
+    """The watch is stopped while more jobs end than the ring has room for."""
+    with Ebb({"reports": {}}) as ebb:
+        ebb.ready()
+        ebb.needs_bpf("there is no ring")
+        wait_for(lambda: ebb.slot("reports", 0)["state"] == "ready", PATIENCE, "its first turn has been seen")
+        watch = ebb.status()["watch"]["pid"]
+        os.kill(watch, signal.SIGSTOP)
+        try:
+            ebb.done(ebb.order("reports", 0, ["turns", 5000, 0, "a"], ["keep", 30], lease=False))
+        finally:
+            os.kill(watch, signal.SIGCONT)
+        drops = wait_for(lambda: ebb.status()["watch"]["drops"], PATIENCE, "it is shown that records were lost")
+        wait_for(lambda: kinds(ebb, "reports").get("a", {}).get("runs", 0) + drops == 5000, PATIENCE,
+                 "each job is counted, or known to be lost")
+        check(f"{drops} records lost" in ebb.ebb("status"), "also to people")
+        ebb.holds("reports", 0, 30)
+        check(ebb.slot("reports", 0)["state"] == "idle", "and its figures are right again")
+
+
+main(jobs_of_a_millisecond, each_its_own, two_threads_two_labels, children_that_take_jobs, labels_by_the_file_alone,
+     lost_records_are_counted)

@@ -31,8 +31,6 @@ ARCHITECTURES = ("amd64", "arm64")
 # What a machine runs: names of tests/run.py. Of the end-to-end scripts those in which the watch sees and judges.
 CORE = ("bpf/", "e2e/01-", "e2e/02-", "e2e/03-", "e2e/04-", "e2e/05-", "e2e/06-", "e2e/08-", "e2e/09-", "e2e/11-")
 PATIENCE = 1200
-# Not in these kernels at all, and done without.
-MAY_LACK = {"arm64": ["page_fault_user"], "amd64": []}
 
 
 class Cell:
@@ -69,7 +67,7 @@ def resolve(column, tree, build, scratch):
         return
     where = os.path.join(build, "bpf-arm64" if column.architecture == "arm64" else "bpf")
     for name in ("ebb.linked.o", "probe.bpf.o"):
-        done = relocate(build, os.path.join(where, name), types, MAY_LACK[column.architecture])
+        done = relocate(build, os.path.join(where, name), types)
         add_relocation(column, name, done.returncode, done.stdout + done.stderr)
     done = relocate(build, os.path.join(build, "vm/missing.bpf.o"), types, [])
     complaints = {line.partition(":")[0] for line in done.stdout.splitlines()}
@@ -79,8 +77,8 @@ def resolve(column, tree, build, scratch):
                    "what no kernel has was not refused as it should be:\n" + done.stdout + done.stderr)
 
 
-def relocate(build, path, types, may_lack):
-    return subprocess.run([os.path.join(build, "vm/relocate"), path, types, *may_lack], capture_output=True, text=True,
+def relocate(build, path, types):
+    return subprocess.run([os.path.join(build, "vm/relocate"), path, types], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, check=False)
 
 

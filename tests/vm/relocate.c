@@ -2,7 +2,7 @@
 /*
  * Would this object's relocations be resolved on that kernel? The kernel need not run, nor be of this architecture.
  *
- *   relocate OBJECT TYPES [TRACEPOINT-THAT-MAY-BE-LACKING…]
+ *   relocate OBJECT TYPES
  *
  * libbpf is asked to load the object against the given type information (BTF, raw). Where a type or member is not there
  * it puts an invalid instruction into the program, which is right where a test for its existence guards it; so what is
@@ -26,7 +26,6 @@
 struct check {
   struct bpf_object *object;
   struct btf *types;
-  char **may_lack;
   int programs, relocations, bad;
   bool got_there;
 };
@@ -70,13 +69,6 @@ static void check_program(struct bpf_program *program) {
   free(reached);
 }
 
-static bool may_lack(const char *name) {
-  for (char **at = check.may_lack; *at; at++)
-    if (!strcmp(*at, name))
-      return true;
-  return false;
-}
-
 /* "tp_btf/NAME" and "iter/NAME": the kernel has a typedef, or a function, for what can be attached to. */
 static void check_target(struct bpf_program *program) {
   const char *section = bpf_program__section_name(program), *name = strchr(section, '/');
@@ -88,7 +80,7 @@ static void check_target(struct bpf_program *program) {
   if (btf__find_by_name_kind(check.types, wanted, iterator ? BTF_KIND_FUNC : BTF_KIND_TYPEDEF) > 0)
     return;
   (void)printf("%s: no %s\n", bpf_program__name(program), section);
-  check.bad += !may_lack(name + 1);
+  check.bad++;
 }
 
 /* By the time that the first program is to be loaded, all have been relocated. */
@@ -130,11 +122,10 @@ static int report(int r) {
 
 int main(int argc, char **argv) {
   LIBBPF_OPTS(libbpf_prog_handler_opts, handler, .prog_prepare_load_fn = before_load);
-  if (argc < 3) {
-    (void)fprintf(stderr, "usage: relocate OBJECT TYPES [TRACEPOINT-THAT-MAY-BE-LACKING...]\n");
+  if (argc != 3) {
+    (void)fprintf(stderr, "usage: relocate OBJECT TYPES\n");
     return 2;
   }
-  check.may_lack = argv + 3;
   check.types = btf__parse(argv[2], NULL);
   if (!check.types)
     return report(-errno);
