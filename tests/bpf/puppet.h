@@ -622,6 +622,15 @@ static inline int puppet__follow(struct puppet *puppet, struct sensor *sensor, u
       fail_msg("never true: %s", #condition);                                                                          \
   } while (0)
 
+/* A child in a session of its own, once its environment can be seen: it answers before its exec is done. */
+static inline pid_t puppet__fork_away(struct puppet *puppet) {
+  char lease[sizeof(puppet->lease_path)];
+  pid_t pid = (pid_t)puppet__do(puppet, PUPPET_FORK_AWAY, 0);
+  assert_true(pid > 0);
+  await(!procenv__read(pid, EBB_LEASE_ENV, lease, sizeof(lease)));
+  return pid;
+}
+
 /* The next event that wakes a reader; fails at the deadline. */
 static inline struct sensor_event next_event(struct sensor *sensor) {
   struct sensor_event event;

@@ -222,7 +222,7 @@ static void test_orphans_that_went_away(void **state) {
   NEED_SENSOR();
   follow();
   pid_t twice = (pid_t)puppet__do(&puppet, PUPPET_FORK_TWICE, 0);
-  pid_t away = (pid_t)puppet__do(&puppet, PUPPET_FORK_AWAY, 0);
+  pid_t away = puppet__fork_away(&puppet);
   struct truth truth = {0};
   struct procstat stat;
   uint32_t processes;

@@ -100,7 +100,7 @@ static void test_double_fork_stays_ours(void **state) {
   (void)state;
   NEED_BPF();
   assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
-  pid_t away = (pid_t)puppet__do(&puppet, PUPPET_FORK_AWAY, 0);
+  pid_t away = puppet__fork_away(&puppet);
   assert_true(is_known(away));
   assert_int_equal(processes(), 2);
   assert_int_equal(entries(skel()->maps.procs), 2); /* the one in between is gone */
@@ -207,7 +207,7 @@ static void test_present_descendants_are_found(void **state) {
   NEED_BPF();
   pid_t child = (pid_t)puppet__do(&puppet, PUPPET_FORK, 0);
   pid_t twice = (pid_t)puppet__do(&puppet, PUPPET_FORK_TWICE, 0);
-  pid_t away = (pid_t)puppet__do(&puppet, PUPPET_FORK_AWAY, 0);
+  pid_t away = puppet__fork_away(&puppet);
   assert_int_equal(puppet__follow(&puppet, sensor, 3), 0);
   assert_int_equal(processes(), 4);
   assert_true(is_known(child) && is_known(twice) && is_known(away));

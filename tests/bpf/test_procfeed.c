@@ -76,7 +76,7 @@ static void test_figures_are_those_of_proc(void **state) {
 static void test_descendants_count(void **state) {
   (void)state;
   uint64_t before = footprint(true);
-  pid_t away = (pid_t)puppet__do(&puppet, PUPPET_FORK_AWAY, 0);
+  pid_t away = puppet__fork_away(&puppet);
   pid_t child = (pid_t)puppet__do(&puppet, PUPPET_FORK_GROWING, 32 * MIB);
   assert_int_equal(reading(false).processes, 1); /* not swept yet */
   assert_int_equal(reading(true).processes, 3);
