@@ -48,7 +48,8 @@ struct ebb_event {
   __u32 kind;   /* enum ebb_event_kind */
   __u32 worker; /* index */
   __u32 life;   /* of that worker; tells a recycled index */
-  __u32 turn;   /* how many times the lease has been taken, this one included */
+  __u32
+      turn; /* how many times the lease has been taken, this one included; two taken at one moment may be told the same */
   __u64 at_ns;
   __u64 pages_after;
   /* EBB_EVENT_RELEASED only */

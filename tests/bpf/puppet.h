@@ -560,6 +560,14 @@ static inline int64_t puppet__do(struct puppet *puppet, enum puppet_verb verb, u
 }
 
 /* `flags` of clone(2): CLONE_NEWPID makes it the first process of a pid namespace of its own. */
+/* A program stays attached for as long as anybody has its link open. */
+static inline void puppet_close_others(int a, int b) {
+  int low = a < b ? a : b, high = a < b ? b : a;
+  for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+    if (fd != low && fd != high)
+      (void)close(fd);
+}
+
 static inline void puppet__start_in(struct puppet *puppet, unsigned long flags) {
   int orders[2], answers[2];
   (void)snprintf(puppet->lease_path, sizeof(puppet->lease_path), "/tmp/ebb-puppet-XXXXXX");
@@ -572,9 +580,7 @@ static inline void puppet__start_in(struct puppet *puppet, unsigned long flags) 
   assert_true(puppet->pid >= 0);
   if (!puppet->pid) {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed tidies nothing up */
-    (void)close(puppet->lease_fd);
-    (void)close(orders[1]);
-    (void)close(answers[0]);
+    puppet_close_others(orders[0], answers[1]);
     puppet_live(orders[0], answers[1], puppet->lease_path, false);
   }
   (void)close(orders[0]);

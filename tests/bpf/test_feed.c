@@ -19,16 +19,6 @@ static int set_up(void **state) {
   return 0;
 }
 
-/* A program stays attached while anybody has its link open: the puppet must not inherit it. */
-static int set_up_puppet_first(void **state) {
-  (void)state;
-  puppet__start(&puppet);
-  sensor = open_bpf();
-  if (!sensor)
-    puppet__stop(&puppet);
-  return 0;
-}
-
 /* The tier of kernels whose rss_stat we do not get: sweeps alone. */
 static int set_up_without_growth(void **state) {
   char why[200];
@@ -291,8 +281,8 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       T(test_everything_is_attached),
-      cmocka_unit_test_setup_teardown(test_levels, set_up_puppet_first, tear_down),
-      cmocka_unit_test_setup_teardown(test_a_crossing_at_each_level, set_up_puppet_first, tear_down),
+      T(test_levels),
+      T(test_a_crossing_at_each_level),
       T(test_bad_targets_are_refused),
       T(test_workers_are_kept_apart),
       T(test_events_come_in_pieces),

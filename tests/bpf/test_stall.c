@@ -126,7 +126,9 @@ static uint64_t kernels_us(int i) {
 static void assert_agree(uint64_t ours, uint64_t kernels, uint64_t percent_above) {
   print_message("stall: kernel %lu us, ours %lu us, ratio %.3f\n", (unsigned long)kernels, (unsigned long)ours,
                 (double)ours / (double)kernels);
-  assert_in_range(ours, kernels - kernels / 10, kernels + kernels * percent_above / 100);
+  /* What is not seen before and after each wait is computing, to which an emulated processor takes many times as long. */
+  uint64_t unseen = puppet_patience() > 1 ? kernels / 2 : kernels / 10;
+  assert_in_range(ours, kernels - unseen, kernels + kernels * percent_above / 100);
 }
 
 /* Obey until the kernel says that it has waited for long enough; compare what it says with what we say. */
