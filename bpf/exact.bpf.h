@@ -10,11 +10,17 @@
 
 #define FAULT_THREADS_MAX 64 /* of a process; the faults of further threads are not seen */
 
-/* Not static: see lock__taken. A counter may be read below zero for a moment. */
-__noinline __weak __s64 counter__sum(__u64 address) {
-  struct percpu_counter *counter = (void *)address;
-  __s64 sum = BPF_CORE_READ(counter, count);
-  __u64 parts = (__u64)BPF_CORE_READ(counter, counters);
+/*
+ * From 5.11 on the verifier can be told which task is current, and then follows pointers from there by plain loads. Through
+ * plain numbers each step is a call; that is what these figures would cost otherwise.
+ */
+static __always_inline bool knows_current(void) {
+  return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
+/* Not static: see lock__taken. */
+__noinline __weak __s64 counter__parts(__u64 parts) {
+  __s64 sum = 0;
   for (__u32 i = 0; i < EBB_CPUS_MAX && i < n_cpus; i++) {
     __s32 part = 0;
     (void)bpf_probe_read_kernel(&part, sizeof(part), (void *)(parts + cpu_offsets[i]));
@@ -23,22 +29,32 @@ __noinline __weak __s64 counter__sum(__u64 address) {
   return sum;
 }
 
-static __always_inline __s64 rss__exact(struct mm_struct *mm, int member) {
-  __u64 address = member == RSS_ANON    ? rss__counter(mm, RSS_ANON)
-                  : member == RSS_SHMEM ? rss__counter(mm, RSS_SHMEM)
-                                        : rss__counter(mm, RSS_SWAP);
-  if (address)
-    return counter__sum(address);
-  return member == RSS_ANON    ? rss__read(mm, RSS_ANON)
-         : member == RSS_SHMEM ? rss__read(mm, RSS_SHMEM)
-                               : rss__read(mm, RSS_SWAP);
+/* A counter may be read below zero for a moment. */
+static __always_inline __u64 counter__sum(__s64 count, void *counters) {
+  return pages__clamp(count + counter__parts((__u64)counters));
 }
+
+/* One counter through a pointer that the verifier knows. What it would know of the pointer to the parts is in the way. */
+#define rss__sum(mm, member)                                                                                           \
+  counter__sum(((struct mm_struct___percpu *)(mm))->rss_stat[member].count,                                            \
+               BPF_CORE_READ((struct mm_struct___percpu *)(mm), rss_stat[member].counters))
+/* … and through any other. */
+#define rss__sum_read(mm, member)                                                                                      \
+  counter__sum(BPF_CORE_READ((struct mm_struct___percpu *)(mm), rss_stat[member].count),                               \
+               BPF_CORE_READ((struct mm_struct___percpu *)(mm), rss_stat[member].counters))
 
 /* Not static: see lock__taken. */
 __noinline __weak __s64 mm__exact(__u64 key) {
   struct mm_struct *mm = (void *)key;
-  return pages__clamp(rss__exact(mm, RSS_ANON)) + pages__clamp(rss__exact(mm, RSS_SHMEM)) +
-         pages__clamp(rss__exact(mm, RSS_SWAP));
+  struct mm_pages pages;
+  if (rss__layout() != EBB_RSS_PERCPU)
+    return mm__pages(mm, &pages);
+  if (knows_current()) {
+    struct mm_struct *own = bpf_get_current_task_btf()->mm;
+    if ((__u64)own == key)
+      return rss__sum(own, RSS_ANON) + rss__sum(own, RSS_SHMEM) + rss__sum(own, RSS_SWAP);
+  }
+  return rss__sum_read(mm, RSS_ANON) + rss__sum_read(mm, RSS_SHMEM) + rss__sum_read(mm, RSS_SWAP);
 }
 
 /* Bring a worker's sum up to date. Not static: see lock__taken. */
@@ -53,24 +69,63 @@ __noinline __weak int worker__count(__u32 index, __u32 life) {
   return 0;
 }
 
-/* All of the current process, with its children that have ended and been waited for. */
-static __always_inline void faults__of_process(struct task_struct *task, struct faults *ret) {
-  struct signal_struct *signal = BPF_CORE_READ(task, signal);
-  ret->minor = BPF_CORE_READ(signal, min_flt) + BPF_CORE_READ(signal, cmin_flt);
-  ret->major = BPF_CORE_READ(signal, maj_flt) + BPF_CORE_READ(signal, cmaj_flt);
+static __always_inline void faults__add_threads(__u64 signal, struct faults *to) {
   struct list_head *head = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
   struct list_head *link = BPF_CORE_READ(head, next);
   for (int i = 0; i < FAULT_THREADS_MAX && link && link != head; i++) {
     struct task_struct *thread = (void *)link - bpf_core_field_offset(struct task_struct, thread_node);
-    ret->minor += BPF_CORE_READ(thread, min_flt);
-    ret->major += BPF_CORE_READ(thread, maj_flt);
+    to->minor += BPF_CORE_READ(thread, min_flt);
+    to->major += BPF_CORE_READ(thread, maj_flt);
     link = BPF_CORE_READ(link, next);
   }
 }
 
-static __always_inline void faults__of_thread(struct task_struct *task, struct faults *ret) {
-  ret->minor = BPF_CORE_READ(task, min_flt);
-  ret->major = BPF_CORE_READ(task, maj_flt);
+/* All of the current process, with its children that have ended and been waited for; and those of the current thread. */
+static __always_inline void faults__read(struct faults *process, struct faults *thread) {
+  if (knows_current()) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct signal_struct *signal = task->signal;
+    *thread = (struct faults){task->min_flt, task->maj_flt};
+    *process = (struct faults){signal->min_flt + signal->cmin_flt, signal->maj_flt + signal->cmaj_flt};
+    if (signal->nr_threads == 1) {
+      process->minor += thread->minor;
+      process->major += thread->major;
+    } else {
+      faults__add_threads((__u64)signal, process);
+    }
+    return;
+  }
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  *thread = (struct faults){BPF_CORE_READ(task, min_flt), BPF_CORE_READ(task, maj_flt)};
+  *process = (struct faults){BPF_CORE_READ(signal, min_flt) + BPF_CORE_READ(signal, cmin_flt),
+                             BPF_CORE_READ(signal, maj_flt) + BPF_CORE_READ(signal, cmaj_flt)};
+  faults__add_threads((__u64)signal, process);
+}
+
+/*
+ * The kernel keeps each process's resident high-water mark anyway. If it rose during the turn, the new mark was reached
+ * in the turn; less what is file-backed, it is the turn's peak, also where rss_stat is not attached or filtered out.
+ */
+struct high {
+  __u64 mark, file, swap;
+};
+
+static __always_inline void high__set(struct high *ret, __u64 mark, __s64 file, __s64 resident, __s64 swap) {
+  *ret = (struct high){max(mark, pages__clamp(file) + pages__clamp(resident)), pages__clamp(file), pages__clamp(swap)};
+}
+
+static __always_inline void high__read(struct high *ret) {
+  if (knows_current()) {
+    struct mm_struct *mm = bpf_get_current_task_btf()->mm;
+    high__set(ret, mm->hiwater_rss, rss__load(mm, RSS_FILE), rss__load(mm, RSS_ANON) + rss__load(mm, RSS_SHMEM),
+              rss__load(mm, RSS_SWAP));
+    return;
+  }
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  high__set(ret, BPF_CORE_READ(mm, hiwater_rss), rss__read(mm, RSS_FILE),
+            rss__read(mm, RSS_ANON) + rss__read(mm, RSS_SHMEM), rss__read(mm, RSS_SWAP));
 }
 
 #endif

@@ -86,12 +86,6 @@ static __always_inline enum ebb_rss_layout rss__layout(void) {
        ? ((struct mm_struct___percpu *)(mm))->rss_stat[member].count                                                   \
        : rss__read(mm, member))
 
-/* The address of one counter, for those who sum its parts; 0 where it has none. */
-#define rss__counter(mm, member)                                                                                       \
-  (bpf_core_field_exists(struct mm_struct___percpu, rss_stat[0].count)                                                 \
-       ? (__u64)__builtin_preserve_access_index(&((struct mm_struct___percpu *)(mm))->rss_stat[member])                \
-       : 0)
-
 /* 5.7: a bit, set while the thread waits for memory; there with CONFIG_PSI only. */
 #define task__in_memstall(task)                                                                                        \
   (bpf_core_field_exists(struct task_struct, in_memstall) && BPF_CORE_READ_BITFIELD(task, in_memstall))

@@ -15,51 +15,42 @@ __u32 look_tgid = 0;  /* the watch: when it unlocks a lease that it never locked
 __u32 look_trust = 0; /* take a lock by this process as the worker's too: it is dead, a child holds on to it */
 __u32 look_other = 0; /* answer: process behind a lock that is not the worker's, as far as we know */
 
-/* The address space of the process in whose context this runs, if it is one of the worker's. An exiting one has none left. */
-static __always_inline struct mm_struct *current__mm(const struct ebb_owner *owner) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct mm_struct *mm = BPF_CORE_READ(task, mm);
-  __u64 key = (__u64)mm;
-  struct mm *entry = mm ? bpf_map_lookup_elem(&mms, &key) : 0;
-  return entry && entry->owner.worker == owner->worker && entry->owner.life == owner->life ? mm : 0;
+/* The current process's part in the worker's sum, if it has one. An exiting process has no address space left. */
+static __always_inline struct mm *current__part(const struct ebb_owner *owner) {
+  __u64 key;
+  if (knows_current()) {
+    key = (__u64)bpf_get_current_task_btf()->mm;
+  } else {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    key = (__u64)BPF_CORE_READ(task, mm);
+  }
+  struct mm *part = key ? bpf_map_lookup_elem(&mms, &key) : 0;
+  return part && part->owner.worker == owner->worker && part->owner.life == owner->life ? part : 0;
 }
 
-/*
- * The kernel keeps each process's resident high-water mark anyway. If it rose during the turn, the new mark was reached
- * in the turn; less what is file-backed, it is the turn's peak, also where rss_stat is not attached or filtered out.
- */
-static __always_inline __u64 mm__high(struct mm_struct *mm) {
-  __u64 now = pages__clamp(rss__read(mm, RSS_FILE)) + pages__clamp(rss__read(mm, RSS_ANON)) +
-              pages__clamp(rss__read(mm, RSS_SHMEM));
-  return max(BPF_CORE_READ(mm, hiwater_rss), now);
-}
-
-static __always_inline __u64 turn__peak(const struct ebb_kworker *worker, const struct hold *hold, struct mm_struct *mm,
-                                        __u64 pages_own) {
-  if (!mm || !hold->high)
+static __always_inline __u64 turn__peak(const struct ebb_kworker *worker, const struct hold *hold, __s64 pages_own) {
+  struct high high;
+  high__read(&high);
+  if (!hold->high || high.mark <= hold->high)
     return worker->pages_peak;
-  __u64 high = mm__high(mm);
-  if (high <= hold->high)
-    return worker->pages_peak;
-  __u64 swap = pages__clamp(rss__read(mm, RSS_SWAP)), file = pages__clamp(rss__read(mm, RSS_FILE));
-  return max(worker->pages_peak, pages__clamp((__s64)(high - file + swap) + worker->pages - (__s64)pages_own));
+  return max(worker->pages_peak, pages__clamp((__s64)(high.mark - high.file + high.swap) + worker->pages - pages_own));
 }
 
 static __always_inline void turn__begin(struct hold *hold, const struct ebb_kworker *worker) {
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct mm_struct *mm = current__mm(&hold->owner);
+  struct mm *part = current__part(&hold->owner);
+  struct high high;
   hold->taken_ns = bpf_ktime_get_ns();
   hold->pages = pages__clamp(worker->pages);
   hold->stall_ns = worker->stall_ns;
-  if (!mm)
+  if (!part)
     return;
   __u64 id = bpf_get_current_pid_tgid();
   hold->tgid = id >> 32;
   hold->tid = (__u32)id;
-  hold->pages_own = mm__exact((__u64)mm);
-  hold->high = mm__high(mm);
-  faults__of_process(task, &hold->process);
-  faults__of_thread(task, &hold->thread);
+  hold->pages_own = part->pages;
+  high__read(&high);
+  hold->high = high.mark;
+  faults__read(&hold->process, &hold->thread);
 }
 
 /* This function and those like it are not static: then the verifier looks at each once, not at each call and turn of a
@@ -101,31 +92,28 @@ static __always_inline __u64 turn__wake(const struct ebb_kworker *worker, const 
 
 static __always_inline void turn__faults(const struct hold *hold, bool overlapped, struct ebb_event *event) {
   __u64 id = bpf_get_current_pid_tgid();
-  struct task_struct *task = (void *)bpf_get_current_task();
-  struct faults now;
+  struct faults process, thread;
   event->minor_faults = event->major_faults = ~0ULL;
   if (!hold->tgid || hold->tgid != id >> 32)
     return; /* let go by another process, which inherited it */
+  faults__read(&process, &thread);
   if (overlapped && hold->tid == (__u32)id) {
-    faults__of_thread(task, &now);
-    event->minor_faults = now.minor - hold->thread.minor;
-    event->major_faults = now.major - hold->thread.major;
+    event->minor_faults = thread.minor - hold->thread.minor;
+    event->major_faults = thread.major - hold->thread.major;
     return;
   }
-  faults__of_process(task, &now);
-  event->minor_faults = now.minor - hold->process.minor;
-  event->major_faults = now.major - hold->process.major;
+  event->minor_faults = process.minor - hold->process.minor;
+  event->major_faults = process.major - hold->process.major;
 }
 
 static __always_inline void turn__pages(const struct hold *hold, const struct ebb_kworker *worker, bool overlapped,
                                         struct ebb_event *event) {
-  struct mm_struct *mm = current__mm(&hold->owner);
-  __u64 own = mm ? mm__exact((__u64)mm) : 0;
+  struct mm *part = current__part(&hold->owner);
   event->pages_before = hold->pages;
   event->pages_after = pages__clamp(worker->pages);
-  event->pages_peak = turn__peak(worker, hold, mm, own);
-  if (overlapped && mm && hold->tgid)
-    event->pages_before = pages__clamp((__s64)(event->pages_after - own + hold->pages_own));
+  event->pages_peak = part ? turn__peak(worker, hold, part->pages) : worker->pages_peak;
+  if (overlapped && part && hold->tgid)
+    event->pages_before = pages__clamp((__s64)(event->pages_after + hold->pages_own) - part->pages);
 }
 
 /* Not static: see lock__taken. */

@@ -45,6 +45,11 @@ enum {
   BPF_RB_AVAIL_DATA = 0,
 };
 
+/* Does this kernel have that helper? Only whether there is such a value is asked. */
+enum bpf_func_id {
+  BPF_FUNC_get_current_task_btf = 158,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /* Atomic counters: signal_struct.live, and mm_rss_stat.count up to 6.1. */
@@ -79,6 +84,7 @@ enum pid_type {
 struct signal_struct {
   atomic_t live;
   struct pid *pids[PIDTYPE_MAX];
+  int nr_threads;
   struct list_head thread_head; /* of its threads */
   unsigned long min_flt;
   unsigned long maj_flt;
