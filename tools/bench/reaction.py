@@ -36,11 +36,14 @@ def by_watch(build, pages, rounds):
     worker = build / "bench" / "worker"
     with tempfile.TemporaryDirectory(prefix="ebb-bench.") as directory:
         log = pathlib.Path(directory) / "log"
-        pool = (f"[pool:burst]\ncommand = {worker} burst {log} {LIMIT_MIB} {PAGES[pages]}\n"
+        # Under pressure, or after it, workers would go for other reasons than this one.
+        pool = ("pressure_some = 100%\npressure_full = 100%\n[pool:burst]\n"
+                f"command = {worker} burst {log} {LIMIT_MIB} {PAGES[pages]}\n"
                 f"footprint_limit = {LIMIT_MIB}M\nmin_lifetime = 0\n")
         with Ebb(build, pool) as ebb:
             wait_for(lambda: sum(event[0] == "term" for event in events(log)) >= rounds, 60 + 3 * rounds)
-            asked = {record["pid"]: monotonic_ns(record) for record in ebb.audit() if record["ev"] == "retire"}
+            asked = {record["pid"]: monotonic_ns(record) for record in ebb.audit()
+                     if record["ev"] == "retire" and record["reason"] == "footprint"}
         crossed = {pid: at for what, at, _, pid in events(log) if what == "crossed"}
         past = {pid: (at, int(bytes_)) for what, at, bytes_, pid in events(log) if what == "past"}
     for pid, (end, reached) in past.items():
