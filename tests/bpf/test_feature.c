@@ -48,6 +48,9 @@ static void test_tiers_from_rows(void **state) {
   for (int i = 0; i < FEATURE_N; i++)
     rows[i] = (struct feature){.id = i, .ok = true};
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_FULL);
+  assert_int_equal(features__level(rows, FEATURE_N), 2);
+  rows[FEATURE_STALL].ok = false;
+  assert_int_equal(features__level(rows, FEATURE_N), 1);
   rows[FEATURE_RSS_EACH].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_GOOD);
   rows[FEATURE_TASK_STORAGE].ok = false;
@@ -55,6 +58,7 @@ static void test_tiers_from_rows(void **state) {
   rows[FEATURE_TASK_STORAGE].ok = rows[FEATURE_RSS_EACH].ok = true;
   rows[FEATURE_RSS].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_BASIC);
+  assert_int_equal(features__level(rows, FEATURE_N), 0);
   rows[FEATURE_RSS].ok = true;
   rows[FEATURE_PSI].ok = rows[FEATURE_SWAP].ok = false;
   assert_int_equal(features__tier(rows, FEATURE_N), EBB_TIER_FULL);

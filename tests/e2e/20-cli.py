@@ -195,9 +195,10 @@ def check_and_doctor(ebb):
     refused = ebb.run_ebb("check", wrong)
     check(refused.returncode == REFUSED and f"{wrong}:2:" in refused.stderr, f"check: {refused}")
     text = plain(ebb.ebb("doctor"), "doctor")
-    check("tier" in text.lower(), f"doctor names the tier: {text}")
+    check("\ntier: " in text and ("\nlevel: " in text or "tier: proc" in text), f"doctor names tier and level: {text}")
     known = json.loads(ebb.ebb("doctor", "--json"))
-    check(ebb.status()["watch"]["tier"] in json.dumps(known), f"doctor --json: {known}")
+    check(ebb.status()["watch"]["tier"] in (known["tier"], "proc"), f"doctor --json: {known}")
+    check(known["level"] in ("L0", "L1", "L2"), f"doctor --json: {known}")
 
 
 def help_and_usage(ebb):

@@ -69,7 +69,7 @@ def resolve(column, tree, build, scratch):
     for name in ("ebb.linked.o", "probe.bpf.o"):
         done = relocate(build, os.path.join(where, name), types)
         add_relocation(column, name, done.returncode, done.stdout + done.stderr)
-    done = relocate(build, os.path.join(build, "vm/missing.bpf.o"), types, [])
+    done = relocate(build, os.path.join(build, "vm/missing.bpf.o"), types)
     complaints = {line.partition(":")[0] for line in done.stdout.splitlines()}
     right = done.returncode == 77 or (done.returncode == 1 and {"no_type", "no_member", "no_tracepoint"} <= complaints
                                       and "guarded" not in complaints)

@@ -208,3 +208,9 @@ enum ebb_tier features__tier(const struct feature *rows, int n) {
     return EBB_TIER_FULL;
   return has(rows, n, FEATURE_TASK_STORAGE) ? EBB_TIER_GOOD : EBB_TIER_BASIC;
 }
+
+uint32_t features__level(const struct feature *rows, int n) {
+  if (features__tier(rows, n) == EBB_TIER_PROC)
+    return 0;
+  return has(rows, n, FEATURE_STALL) ? 2 : has(rows, n, FEATURE_RSS);
+}

@@ -7,6 +7,7 @@
 #define KERN_FEATURE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "ebb/facts.h"
 
@@ -66,5 +67,7 @@ struct feature {
 int features__probe(struct feature *to, int max);
 /* The tier that follows from n rows. */
 enum ebb_tier features__tier(const struct feature *rows, int n);
+/* The highest level that can be attached, see core/level.h. */
+uint32_t features__level(const struct feature *rows, int n);
 
 #endif

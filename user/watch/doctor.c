@@ -23,8 +23,9 @@ static void print_string(const char *key, const char *value) {
   printf(",\"%s\":\"%s\"", key, data);
 }
 
-static void print_json(const struct feature *rows, int n, enum ebb_tier tier) {
-  printf("{\"version\":1,\"tier\":\"%s\",\"features\":[", tier_name(tier));
+static void print_json(const struct feature *rows, int n) {
+  printf("{\"version\":1,\"tier\":\"%s\",\"level\":\"L%u\",\"features\":[", tier_name(features__tier(rows, n)),
+         features__level(rows, n));
   for (int i = 0; i < n; i++) {
     printf("%s{\"ok\":%s", i ? "," : "", rows[i].ok ? "true" : "false");
     print_string("name", rows[i].name);
@@ -36,7 +37,19 @@ static void print_json(const struct feature *rows, int n, enum ebb_tier tier) {
   printf("]}\n");
 }
 
-static void print_table(const struct feature *rows, int n, enum ebb_tier tier) {
+static void print_level(enum ebb_tier tier, uint32_t level) {
+  static const char *const whens[] = {
+      "L0 always", "L1 while a worker is over half of its limit, or `ebb trace --live` looks on", "L2 under pressure"};
+  if (tier == EBB_TIER_PROC)
+    return;
+  printf("level: up to L%u", level);
+  for (uint32_t i = 0; i <= level; i++)
+    printf("; %s", whens[i]);
+  printf(" (`ebb status` shows which is attached)\n");
+}
+
+static void print_table(const struct feature *rows, int n) {
+  enum ebb_tier tier = features__tier(rows, n);
   for (int i = 0; i < n; i++) {
     printf("%-4s %-30s %s", rows[i].ok ? "yes" : "no", rows[i].name, rows[i].use);
     if (rows[i].detail[0])
@@ -47,18 +60,15 @@ static void print_table(const struct feature *rows, int n, enum ebb_tier tier) {
   }
   printf("\ntier: %s (full: every growth as it happens; good, basic: with more delay; proc: sweeps of /proc only)\n",
          tier_name(tier));
-  if (tier != EBB_TIER_PROC)
-    printf("level: L0 at rest; L1 while a worker is over half of its limit, or `ebb trace --live` looks on; L2 under "
-           "pressure\n       (`ebb status` shows the one that is attached)\n");
+  print_level(tier, features__level(rows, n));
 }
 
 int doctor__run(const struct options *options) {
   struct feature rows[FEATURE_N];
   int n = features__probe(rows, FEATURE_N);
-  enum ebb_tier tier = features__tier(rows, n);
   if (options->json)
-    print_json(rows, n, tier);
+    print_json(rows, n);
   else
-    print_table(rows, n, tier);
+    print_table(rows, n);
   return 0;
 }
