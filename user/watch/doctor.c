@@ -43,7 +43,7 @@ static void print_level(enum ebb_tier tier, uint32_t level) {
   if (tier == EBB_TIER_PROC)
     return;
   printf("level: up to L%u", level);
-  for (uint32_t i = 0; i <= level; i++)
+  for (uint32_t i = 0; i <= level && i < sizeof(whens) / sizeof(whens[0]); i++)
     printf("; %s", whens[i]);
   printf(" (`ebb status` shows which is attached)\n");
 }
