@@ -46,7 +46,8 @@ def each_its_own():
         ebb.done(ebb.order("reports", 0, ["work", 0.01], label="idles"))
         found = counted(ebb, "reports", 3)
         keeps, gives, idles = found["keeps"], found["gives back"], found["idles"]
-        check(30 * MIB <= keeps["retained_total_bytes"] < 32 * MIB, f"what it kept: {keeps}")
+        # Up to 6.1 a thread keeps up to 64 steps of its counters to itself.
+        check(29.5 * MIB <= keeps["retained_total_bytes"] < 32 * MIB, f"what it kept: {keeps}")
         check(gives["retained_total_bytes"] < 2 * MIB and idles["retained_total_bytes"] < 2 * MIB, f"nothing: {found}")
         check(gives["peak_bytes"] >= keeps["peak_bytes"] + 49 * MIB, f"peak of what was given back: {found}")
         pages = 4096

@@ -29,6 +29,7 @@ def touch(mib, shared=False):
     """Memory that is really there: every page written, with bytes that do not compress to nothing."""
     flags = (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE) | mmap.MAP_ANONYMOUS
     memory = mmap.mmap(-1, mib * MIB, flags=flags)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)  # a fault a page, whatever this machine prefers
     for page in range(0, mib * MIB, mmap.PAGESIZE):
         memory[page:page + 512] = os.urandom(512) if page % MIB == 0 else b"%512d" % page
     return memory
