@@ -305,6 +305,16 @@ class Ebb:
         status = os.stat(self.run_dir)
         return glob.glob(f"/sys/fs/bpf/ebb-{status.st_dev:x}-{status.st_ino:x}-*/*")
 
+    def unpin(self):
+        """An ebbd that was killed leaves them for the next one, and there is none."""
+        if not os.path.isdir(self.run_dir):
+            return
+        pins = self.pins()
+        for path in pins:
+            os.unlink(path)
+        for folder in {os.path.dirname(path) for path in pins}:
+            os.rmdir(folder)
+
     def holds(self, pool, slot, mib, deadline=PATIENCE):
         """Wait until the watch sees that much in a slot's worker; the worker."""
         def seen():
@@ -405,6 +415,7 @@ class Ebb:
     def discard(self):
         self.terminate()
         end_leftovers(self.run_dir)
+        self.unpin()
         self.loans.give_back()
         shutil.rmtree(self.home, ignore_errors=True)
 
