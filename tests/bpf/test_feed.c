@@ -113,9 +113,12 @@ static void test_a_crossing_at_each_level(void **state) {
   assert_int_equal(sensor->ops->sweep(sensor), 0);
   assert_int_equal(sensor->ops->events(sensor, &event, 1), 1);
   assert_int_equal(event.kind, SENSOR_CROSSED);
-  sensor->ops->set_level(sensor, 1);
-  if (!sensor->ops->level(sensor))
+  if (!feed__of(sensor)->loader.has_growth) {
+    print_message("skipped: no rss_stat\n");
     skip();
+  }
+  sensor->ops->set_level(sensor, 1);
+  assert_int_equal(sensor->ops->level(sensor), 1);
   sensor->ops->arm(sensor, 3, footprint() + 16 * MIB);
   assert_int_equal(puppet__do(&puppet, PUPPET_GROW, 32 * MIB), 0);
   assert_int_equal(sensor->ops->events(sensor, &event, 1), 1);
