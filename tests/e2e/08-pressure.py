@@ -47,7 +47,7 @@ def largest_idle_goes_one_at_a_time():
         ebb.ready()
         for slot, mib in ((0, 20), (1, 80), (2, 40)):
             ebb.done(ebb.order("reports", slot, ["keep", mib]))
-        busy = ebb.order("reports", 3, ["keep", 120], ["work", 4 * COOLDOWN])
+        busy = ebb.order("reports", 3, ["keep", 120], ["work", 4 * COOLDOWN * max(1, SLOWER / 2)])
         for slot, mib in ((0, 20), (1, 80), (2, 40), (3, 120)):
             ebb.holds("reports", slot, mib)
         check(not ebb.audit(ev="retire"), "no pressure, no act")
