@@ -17,7 +17,7 @@ import struct  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
 
-from ebbtest import BUILD, PATIENCE, Ebb, check, main, wait_for  # noqa: E402
+from ebbtest import BUILD, PATIENCE, SLOWER, Ebb, check, main, wait_for  # noqa: E402
 
 REQUESTS = 1000
 SIZE = 2
@@ -53,7 +53,7 @@ class Queue:
 def storm(ebb):
     """Ask again and again, each worker as soon as its successor is up; how many requests were sent."""
     sent = 0
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 100 * SLOWER
     while sent < REQUESTS or len(ebb.audit(ev="exited")) < REQUESTS / 4:
         check(time.monotonic() < deadline, f"asked only {sent} times, {len(ebb.audit(ev='exited'))} have gone")
         for slot in range(SIZE):
