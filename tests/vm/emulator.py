@@ -18,7 +18,7 @@ MEMORY_MIB = 1536
 ACCELERATOR = "tcg,thread=single"
 DISK_MIB = 1024
 # ramfs: pages of programs on a tmpfs would count as their users' shared memory.
-COMMAND_LINE = "console=ttyS0 rootfstype=ramfs panic=-1 oops=panic quiet loglevel=4 mitigations=off"
+COMMAND_LINE = "console=ttyS0 rootfstype=ramfs panic=-1 oops=panic quiet loglevel=4 mitigations=off no_timer_check"
 
 
 class Outcome:
