@@ -39,7 +39,7 @@ obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 san  = $(patsubst %.c,$(B)/san/%.o,$(1))
 skels := $(B)/skel/ebb.skel.h $(B)/skel/probe.skel.h
 
-LIBS_COMMON := -linih
+LIBS_COMMON := -Wl,--as-needed -linih -lcap-ng -lseccomp
 LIBS_KERN   := -lbpf -lelf -lz
 LIBS_LOOP   := -lsystemd
 LIBS_CLI    := -ljson-c -lncursesw -ltinfo

@@ -199,6 +199,18 @@ def check_and_doctor(ebb):
     known = json.loads(ebb.ebb("doctor", "--json"))
     check(ebb.status()["watch"]["tier"] in (known["tier"], "proc"), f"doctor --json: {known}")
     check(known["level"] in ("L0", "L1", "L2"), f"doctor --json: {known}")
+    daemons = {daemon["program"]: daemon for daemon in known["daemons"]}
+    check({name: daemon["pid"] for name, daemon in daemons.items()} == {
+        "ebbd": ebb.status()["ebbd"]["pid"], "ebb-watch": ebb.status()["watch"]["pid"]}, f"doctor: both daemons: {known}")
+    watch = daemons["ebb-watch"]
+    check(watch["no_new_privs"] and watch["filtered"], f"the watch is confined: {watch}")
+    check("\nebb-watch (%d): " % watch["pid"] in text and "system calls filtered" in text, f"doctor says so: {text}")
+    if os.geteuid() == 0:
+        ebbd = daemons["ebbd"]
+        kept = {"setuid", "setgid", "chown", "kill", "sys_resource", "ipc_lock"}
+        check(set(ebbd["capabilities"]) | set(ebbd["missing"]) == kept and ebbd["filtered"], f"and so is ebbd: {ebbd}")
+        check(not ebbd["no_new_privs"], f"but not its workers: {ebbd}")
+        check("sys_admin" not in watch["capabilities"] + watch["missing"], f"{watch}")
 
 
 def help_and_usage(ebb):

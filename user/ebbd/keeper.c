@@ -16,6 +16,7 @@
 #include "children.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "confine.h"
 #include "control.h"
 #include "gate.h"
 #include "log.h"
@@ -259,6 +260,17 @@ static void protect(struct keeper *keeper) {
     log__warning("cannot become a subreaper, ignoring: %s", strerror(-error));
 }
 
+/* After the search for workers to take over, which reads environments of other users' processes. The filter is first:
+ * without no_new_privs it takes CAP_SYS_ADMIN. */
+static void confine(void) {
+  int error = confine__ebbd_calls();
+  if (error && geteuid() == 0)
+    log__warning("cannot filter system calls, ignoring: %s", strerror(-error));
+  error = confine__ebbd_capabilities();
+  if (error)
+    log__warning("cannot drop capabilities, ignoring: %s", strerror(-error));
+}
+
 static int assemble(struct keeper *keeper) {
   int error = find_group(keeper);
   if (!error)
@@ -281,6 +293,7 @@ static int assemble(struct keeper *keeper) {
   }
   if (watchdog__init(keeper) && !keeper->options->no_watch)
     log__warning("ebb-watch is not to be found: pools are kept, memory is not watched");
+  confine();
   return 0;
 }
 

@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,11 +31,16 @@ int selfprotect__oom_score_adj(int value) {
 }
 
 int selfprotect__oom_score_adj_of(int pid, int value) {
+  struct stat status;
   char path[64];
-  int err;
+  int err, before;
 
   (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+  if (stat(path, &status))
+    return errno == ENOENT ? -ESRCH : -errno;
+  before = setfsuid(status.st_uid); /* without CAP_DAC_OVERRIDE only its owner may */
   err = write_score(path, value);
+  (void)setfsuid((uid_t)before);
   return err == -ENOENT ? -ESRCH : err;
 }
 

@@ -23,7 +23,7 @@ static void print_string(const char *key, const char *value) {
   printf(",\"%s\":\"%s\"", key, data);
 }
 
-static void print_json(const struct feature *rows, int n) {
+static void print_json(const struct options *options, const struct feature *rows, int n) {
   printf("{\"version\":1,\"tier\":\"%s\",\"level\":\"L%u\",\"features\":[", tier_name(features__tier(rows, n)),
          features__level(rows, n));
   for (int i = 0; i < n; i++) {
@@ -34,6 +34,8 @@ static void print_json(const struct feature *rows, int n) {
     print_string("detail", rows[i].detail);
     printf("}");
   }
+  printf("],\"daemons\":[");
+  doctor__power(options);
   printf("]}\n");
 }
 
@@ -48,7 +50,7 @@ static void print_level(enum ebb_tier tier, uint32_t level) {
   printf(" (`ebb status` shows which is attached)\n");
 }
 
-static void print_table(const struct feature *rows, int n) {
+static void print_table(const struct options *options, const struct feature *rows, int n) {
   enum ebb_tier tier = features__tier(rows, n);
   for (int i = 0; i < n; i++) {
     printf("%-4s %-30s %s", rows[i].ok ? "yes" : "no", rows[i].name, rows[i].use);
@@ -61,14 +63,15 @@ static void print_table(const struct feature *rows, int n) {
   printf("\ntier: %s (full: every growth as it happens; good, basic: with more delay; proc: sweeps of /proc only)\n",
          tier_name(tier));
   print_level(tier, features__level(rows, n));
+  doctor__power(options);
 }
 
 int doctor__run(const struct options *options) {
   struct feature rows[FEATURE_N];
   int n = features__probe(rows, FEATURE_N);
   if (options->json)
-    print_json(rows, n);
+    print_json(options, rows, n);
   else
-    print_table(rows, n);
+    print_table(options, rows, n);
   return 0;
 }

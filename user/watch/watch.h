@@ -128,6 +128,8 @@ void record__all(struct watch *watch, uint64_t now_ns);
 void record__restore(struct watch *watch, uint32_t index);     /* what an earlier watch knew of this very worker … */
 void record__restore_pool(struct watch *watch, uint32_t pool); /* … and has warned of in this pool */
 
+/* doctor_power.c: what the daemons of the run directory may do, for the text and for the JSON (members of an array). */
+void doctor__power(const struct options *options);
 /* doctor.c. Exit status. */
 int doctor__run(const struct options *options);
 
