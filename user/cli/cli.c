@@ -78,7 +78,10 @@ int cli__cannot_read(const struct cli *cli, const char *file, int error) {
     log__error("not permitted to read %s/%s: only its owner and the control group are", path, file);
     return CLI_NOT_PERMITTED;
   case EPROTO:
-    log__error("%s/%s is damaged, or was written by another version of ebb", path, file);
+    log__error("%s/%s is damaged", path, file);
+    return CLI_REFUSED;
+  case EPROTONOSUPPORT:
+    log__error("%s/%s was written by another version of ebb: use the one that its daemons came with", path, file);
     return CLI_REFUSED;
   case EAGAIN:
     log__error("%s/%s holds a record that its writer never finished", path, file);

@@ -211,6 +211,12 @@ static int make_pools(struct keeper *keeper) {
   return 0;
 }
 
+static const char *trouble(int error) {
+  return error == -EPROTONOSUPPORT ? "was written by another version of ebb"
+         : error == -EPROTO        ? "is damaged"
+                                   : "cannot be read";
+}
+
 /* What the last ebbd knew. A board that cannot be read is not guessed at. */
 static void read_board(struct keeper *keeper, struct board_view *ret_before) {
   struct seqfile file;
@@ -224,10 +230,12 @@ static void read_board(struct keeper *keeper, struct board_view *ret_before) {
   if (!error)
     return;
   char text[128];
-  (void)snprintf(text, sizeof(text), "the board cannot be read (%s): looking for workers by their lease",
-                 strerror(-error));
+  (void)snprintf(text, sizeof(text), "the board %s: looking for workers by their lease", trouble(error));
   log__warning("%s", text);
-  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING, .reason = "bad-board", .text = text});
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_WARNING,
+                                      .reason = error == -EPROTONOSUPPORT ? "other-version" : "bad-board",
+                                      .text = text});
 }
 
 /* The board of the last ebbd is read before it becomes ours. */

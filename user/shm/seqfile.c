@@ -59,11 +59,13 @@ static struct seqfile_head head_of(const struct seqfile_format *format) {
   return head;
 }
 
-static bool is_of_format(int fd, const struct stat *st, const struct seqfile_format *format) {
+static int check_format(int fd, const struct stat *st, const struct seqfile_format *format) {
   struct seqfile_head head, expected = head_of(format);
-  if ((__u64)st->st_size < format->file_bytes || pread(fd, &head, sizeof(head), 0) != sizeof(head))
-    return false;
-  return memcmp(&head, &expected, offsetof(struct seqfile_head, writer_pid)) == 0;
+  if (pread(fd, &head, sizeof(head), 0) != sizeof(head) || memcmp(head.magic, expected.magic, sizeof(head.magic)) != 0)
+    return -EPROTO;
+  if (memcmp(&head, &expected, offsetof(struct seqfile_head, writer_pid)) != 0)
+    return -EPROTONOSUPPORT;
+  return (__u64)st->st_size < format->file_bytes ? -EPROTO : 0;
 }
 
 /* Never blocks on a FIFO, never follows a link; -EEXIST when it is no regular file. */
@@ -177,7 +179,7 @@ int seqfile__open_write(struct seqfile *file, int dirfd, const char *name, const
   _cleanup_fd_ int fd = open_regular(dirfd, name, O_RDWR, &st);
   if (fd < 0 && fd != -ENOENT)
     return fd;
-  bool kept = fd >= 0 && st.st_uid == geteuid() && is_of_format(fd, &st, format);
+  bool kept = fd >= 0 && st.st_uid == geteuid() && check_format(fd, &st, format) == 0;
   struct seqfile opened = {0};
   r = kept ? keep(&opened, &fd, format, gid) : replace(&opened, dirfd, name, format, gid);
   if (r < 0)
@@ -194,7 +196,8 @@ int seqfile__open_read(struct seqfile *file, int dirfd, const char *name, const 
   _cleanup_fd_ int fd = open_regular(dirfd, name, O_RDONLY, &st);
   if (fd < 0)
     return fd == -EEXIST ? -EPROTO : fd;
-  return is_of_format(fd, &st, format) ? map(file, &fd, format, false) : -EPROTO;
+  int r = check_format(fd, &st, format);
+  return r < 0 ? r : map(file, &fd, format, false);
 }
 
 void seqfile__close(struct seqfile *file) {

@@ -58,7 +58,8 @@ struct seqfile {
  */
 int seqfile__open_write(struct seqfile *file, int dirfd, const char *name, const struct seqfile_format *format,
                         gid_t gid, bool *ret_kept);
-/* 0, -ENOENT, -EACCES, -EPROTO (not of this format: magic, version, sizes, or shorter than it says) … */
+/* 0, -ENOENT, -EACCES, -EPROTO (not such a file, or shorter than it says), -EPROTONOSUPPORT (one of another version, or
+ * with records of other sizes) … */
 int seqfile__open_read(struct seqfile *file, int dirfd, const char *name, const struct seqfile_format *format);
 /* NULL-safe. */
 void seqfile__close(struct seqfile *file);

@@ -192,7 +192,9 @@ static int open_files(struct watch *watch) {
     error = trace__create(&watch->trace, watch->run_dirfd, status.st_gid, &kept);
   if (!error)
     watch->live_fd = trace__open_live(watch->run_dirfd);
-  if (error)
+  if (error == -EPROTONOSUPPORT)
+    log__error("%s: the board is of another version of ebb: waiting for its ebbd to be replaced", path);
+  else if (error)
     log__error("%s: %s", path, strerror(-error));
   return error;
 }
