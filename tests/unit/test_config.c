@@ -55,6 +55,7 @@ static void defaults(void **state) {
   assert_true(c->rules.memory_budget_bytes == EBB_UNKNOWN);
   assert_true(c->rules.reserve_bytes == RAM / 100 * 5 + RAM % 100 * 5 / 100);
   assert_true(c->rules.cooldown_ns == 15 * SEC);
+  assert_true(c->stop_timeout_ns == EBB_UNKNOWN);
   assert_int_equal(c->rules.pressure_some_permille, 100);
   assert_int_equal(c->rules.pressure_full_permille, 50);
   assert_true(c->ram_bytes == RAM);
@@ -90,6 +91,7 @@ static void every_key(void **state) {
                                 "pressure_full = 50%\n"
                                 "reserve = 512M\n"
                                 "cooldown = 1m\n"
+                                "stop_timeout = 1h\n"
                                 "[pool:reports-2_b]\n"
                                 "command = /usr/bin/python3 /srv/app/worker.py --queue 'my reports'\n"
                                 "user = app\n"
@@ -115,6 +117,7 @@ static void every_key(void **state) {
   assert_int_equal(c->rules.pressure_full_permille, 500);
   assert_true(c->rules.reserve_bytes == 512 * MIB);
   assert_true(c->rules.cooldown_ns == 60 * SEC);
+  assert_true(c->stop_timeout_ns == 3600 * SEC);
   const struct config_pool *p = &c->pools[0];
   assert_string_equal(p->name, "reports-2_b");
   assert_string_equal(p->command, "/usr/bin/python3 /srv/app/worker.py --queue 'my reports'");
@@ -331,9 +334,8 @@ static void mistakes_in_keys(void **state) {
 
 static void keys_to_come_are_refused(void **state) {
   (void)state;
-  static const char *const keys[] = {"dry_run",        "spares",       "retained_limit", "max_jobs",
-                                     "trim",           "priority",     "max_lifetime",   "trim_wait",
-                                     "refill_command", "adopt_cgroup", "stop_timeout"};
+  static const char *const keys[] = {"dry_run",  "spares",       "retained_limit", "max_jobs",       "trim",
+                                     "priority", "max_lifetime", "trim_wait",      "refill_command", "adopt_cgroup"};
   for (size_t i = 0; i < 2 * sizeof(keys) / sizeof(*keys); i++) {
     const char *key = keys[i / 2];
     char text[128], said[128];

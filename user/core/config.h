@@ -45,6 +45,7 @@ struct config {
   char control_group[EBB_NAME_BYTES]; /* empty: the group of whoever runs ebbd */
   char pressure_source[CONFIG_PATH_BYTES];
   struct ebb_host_rules rules;
+  uint64_t stop_timeout_ns; /* EBB_UNKNOWN: busy workers are waited for without limit */
   uint64_t ram_bytes;
   uint32_t n_pools;
   uint32_t n_slots; /* sum of the sizes */

@@ -62,6 +62,11 @@ static int set_time(const struct config_target *target, const char *value) {
   return 0;
 }
 
+static int set_time_limit(const struct config_target *target, const char *value) {
+  *(uint64_t *)target->field = EBB_UNKNOWN;
+  return strcmp(value, "off") == 0 ? 0 : set_time(target, value);
+}
+
 static int set_positive_time(const struct config_target *target, const char *value) {
   uint64_t ns;
   return parse__time(value, &ns) == 0 && ns == 0 ? -EINVAL : set_time(target, value);

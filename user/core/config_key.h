@@ -23,7 +23,8 @@
   X(pressure_some, rules.pressure_some_permille, share, "10%", A_SHARE)                                                \
   X(pressure_full, rules.pressure_full_permille, share, "5%", A_SHARE)                                                 \
   X(reserve, rules.reserve_bytes, size, "5%", "a size such as 512M, or a share of RAM such as 5%")                     \
-  X(cooldown, rules.cooldown_ns, time, "15s", A_TIME)
+  X(cooldown, rules.cooldown_ns, time, "15s", A_TIME)                                                                  \
+  X(stop_timeout, stop_timeout_ns, time_limit, "off", A_TIME ", or off")
 
 /* Likewise, place in struct config_pool. Of `idle` and `mode` nothing is stored yet: they have one value each. */
 #define CONFIG_POOL_KEYS(X)                                                                                            \
@@ -48,7 +49,6 @@
 /* Keys that are yet to come. */
 #define CONFIG_LATER_KEYS(X)                                                                                           \
   X(dry_run)                                                                                                           \
-  X(stop_timeout)                                                                                                      \
   X(spares)                                                                                                            \
   X(retained_limit)                                                                                                    \
   X(max_jobs)                                                                                                          \

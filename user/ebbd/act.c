@@ -237,33 +237,60 @@ static const char *do_reload(const struct call *call) {
 }
 
 static const char *do_stop(const struct call *call) {
-  if (call->keeper->stop != STOP_NO)
-    return "stopping";
   (void)accept(call, PENDING_NONE);
   act__stop(call->keeper, call->command->id, call->now_ns);
   return NULL;
 }
 
-void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
-  if (keeper->stop != STOP_NO) {
-    keeper->stop = STOP_DONE;
-    /* Who is left to the next ebbd works on until then. */
-    for_each_slot(slot, keeper) if (slot->state == EBB_SLOT_DUE)(void) lease__order(slot->lease_fd, EBB_ORDER_RUN);
-    return;
+static void record_stop(struct keeper *keeper, const char *format, uint32_t busy) {
+  char text[80];
+  (void)snprintf(text, sizeof(text), format, busy);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = busy ? text : NULL});
+}
+
+/* Who is left to the next ebbd works on until then. */
+static void leave_busy(struct keeper *keeper) {
+  uint32_t busy = 0;
+  for_each_slot(slot, keeper) {
+    if (slot->state != EBB_SLOT_DUE)
+      continue;
+    busy++;
+    (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
+    log__info("leaving %s/%u (pid %d) to the next ebbd", slot->pool->config.name, slot->number, slot->pid);
   }
-  keeper->stop = STOP_WAITING;
-  (void)text__copy(keeper->stop_id, sizeof(keeper->stop_id), id);
+  record_stop(keeper, "leaving %u workers in the middle of a job to the next ebbd", busy);
+  keeper->stop = STOP_DONE;
+}
+
+static void wait_for_busy(struct keeper *keeper, uint64_t now_ns) {
   uint32_t busy = 0;
   for_each_slot(slot, keeper) {
     (void)worker__let_go(keeper, slot, REASON_STOP, now_ns);
-    if (slot->state == EBB_SLOT_DUE) {
-      busy++;
-      log__info("waiting for %s/%u (pid %d) to finish its job", slot->pool->config.name, slot->number, slot->pid);
-    }
+    if (slot->state != EBB_SLOT_DUE)
+      continue;
+    busy++;
+    log__info("waiting for %s/%u (pid %d) %s", slot->pool->config.name, slot->number, slot->pid,
+              slot->leased ? "to finish its job" : "to come to its lease, or to end");
   }
-  char text[64];
-  (void)snprintf(text, sizeof(text), "waiting for %u workers in the middle of a job", busy);
-  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = busy ? text : NULL});
+  record_stop(keeper, "waiting for %u workers in the middle of a job", busy);
+  keeper->stop = STOP_WAITING;
+  keeper->stop_ns =
+      keeper->config.stop_timeout_ns == EBB_UNKNOWN ? UINT64_MAX : now_ns + keeper->config.stop_timeout_ns;
+}
+
+void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
+  if (keeper->stop == STOP_DONE)
+    return;
+  /* Who waits for the workers to finish has to know that somebody else did not. */
+  if (keeper->stop_id[0])
+    audit__write(
+        &keeper->audit,
+        &(struct audit_record){.event = AUDIT_REFUSED, .id = keeper->stop_id, .reason = "superseded", .text = "stop"});
+  (void)text__copy(keeper->stop_id, sizeof(keeper->stop_id), id);
+  if (keeper->stop == STOP_NO)
+    wait_for_busy(keeper, now_ns);
+  else
+    leave_busy(keeper);
 }
 
 typedef const char *act(const struct call *call);

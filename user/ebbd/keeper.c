@@ -38,6 +38,8 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 static uint64_t next_deadline(struct keeper *keeper) {
   uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
+  if (keeper->stop == STOP_WAITING)
+    first = earlier(first, keeper->stop_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
   for_each_slot(slot, keeper) first = earlier(first, worker__deadline(keeper, slot));
   for_each_pool(pool, keeper) {
@@ -96,6 +98,8 @@ static void turn(struct keeper *keeper) {
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && nobody_left(keeper))
     keeper->stop = STOP_DONE;
+  else if (keeper->stop == STOP_WAITING && now_ns >= keeper->stop_ns)
+    act__stop(keeper, "", now_ns);
   board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
   if (publish__turn(keeper))
     watchdog__ring(keeper);

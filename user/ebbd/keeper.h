@@ -141,6 +141,7 @@ struct keeper {
   uint64_t wake_ups;
   bool news; /* the board has changed, and the watch has not been told */
   enum stop_phase stop;
+  uint64_t stop_ns; /* busy workers are waited for until then; UINT64_MAX: without limit */
   char stop_id[EBB_ID_BYTES];
   struct audit audit;
   struct seqfile board;
