@@ -36,7 +36,7 @@ WATCH = {"pid": NUMBER, "tier": TEXT, "level": TEXT, "pressure": TEXT, "drops": 
 HOST = {"mem_available_bytes": NUMBER, "pools_footprint_bytes": NUMBER, "memory_budget_bytes": NUMBER}
 POOL = {"name": TEXT, "size": NUMBER, "ready": NUMBER, "busy": NUMBER, "due": NUMBER, "spares": NUMBER, "hold": TRUTH,
         "backoff": TRUTH, "baseline_bytes": NUMBER, "footprint_limit_bytes": NUMBER, "jobs": NUMBER, "retired": NUMBER,
-        "refilled": NUMBER, "warnings": LIST, "workers": LIST}
+        "refilled": NUMBER, "stale": NUMBER, "warnings": LIST, "workers": LIST}
 WORKER = {"slot": NUMBER, "generation": NUMBER, "pid": NUMBER, "state": TEXT, "since_s": NUMBER,
           "footprint_bytes": NUMBER, "anon_bytes": NUMBER, "shmem_bytes": NUMBER, "swap_bytes": NUMBER,
           "peak_bytes": NUMBER, "jobs": NUMBER, "job": TEXT, "faults": NUMBER, "major_faults": NUMBER,

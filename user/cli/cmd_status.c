@@ -84,6 +84,7 @@ static void add_pool(const struct snapshot *snapshot, uint32_t index, struct jso
   json__number(to, "jobs", pool->jobs);
   json__number(to, "retired", pool->board.retired);
   json__number(to, "refilled", pool->board.refilled);
+  json__number(to, "stale", pool->stale);
   add_warnings(pool, to);
   struct json_object *workers = json__array(to, "workers");
   for (uint32_t i = 0; i < snapshot->n_workers; i++)

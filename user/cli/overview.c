@@ -74,6 +74,8 @@ static void add_notes(const struct snapshot *snapshot, const struct snapshot_poo
     text__addf(&text, " hold (%s)", text__duration(left, sizeof(left), until_ns - snapshot->now_ns));
   if (pool->board.drained)
     text__add(&text, " drained");
+  if (pool->stale)
+    text__addf(&text, " %u stale", pool->stale);
   if (pool->backoff)
     text__add(&text, " backoff");
   if (pool->warnings & TRACE_WARN_BELOW_BASELINE)

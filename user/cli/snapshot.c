@@ -97,6 +97,7 @@ static void count_worker(struct snapshot_pool *pool, const struct snapshot_worke
   pool->ready +=
       state == SNAPSHOT_READY || state == SNAPSHOT_IDLE || state == SNAPSHOT_BUSY || state == SNAPSHOT_UNLEASED;
   pool->busy += state == SNAPSHOT_BUSY;
+  pool->stale += worker->slot.pid > 0 && worker->slot.recipe && worker->slot.recipe != pool->board.recipe;
   pool->due += state == SNAPSHOT_DUE;
   pool->backoff |= state == SNAPSHOT_BACKOFF;
   pool->warnings |= state == SNAPSHOT_UNLEASED ? TRACE_WARN_UNLEASED : 0;

@@ -47,6 +47,7 @@ struct snapshot_pool {
   uint32_t warnings; /* TRACE_WARN_* */
   uint32_t ready;    /* workers that serve, or are counted as if they did */
   uint32_t busy, due;
+  uint32_t stale; /* workers that the pool's configuration would start otherwise now */
   bool hold, backoff;
   uint64_t jobs;            /* that its workers have done, as far as the trace goes back */
   uint64_t footprint_bytes; /* of its workers */

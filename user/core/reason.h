@@ -17,7 +17,8 @@
   X(SCALE, "scale", "the pool was made smaller")                                                                       \
   X(DRAIN, "drain", "the pool is being drained")                                                                       \
   X(STOP, "stop", "ebbd is stopping")                                                                                  \
-  X(RELOAD, "reload", "the new configuration has no place for it")
+  X(RELOAD, "reload", "the new configuration has no place for it")                                                     \
+  X(ROLL, "roll", "its pool's command, environment, user or directory has changed since it was started")
 
 /* Guards: each can say no, or not yet. */
 #define REASON_GUARDS(X)                                                                                               \

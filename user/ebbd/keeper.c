@@ -23,6 +23,7 @@
 #include "pending.h"
 #include "publish.h"
 #include "reload.h"
+#include "roll.h"
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
@@ -40,6 +41,8 @@ static uint64_t next_deadline(struct keeper *keeper) {
   uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
   if (keeper->stop == STOP_WAITING)
     first = earlier(first, keeper->stop_ns);
+  if (keeper->roll_ns)
+    first = earlier(first, keeper->roll_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
   for_each_slot(slot, keeper) first = earlier(first, worker__deadline(keeper, slot));
   for_each_pool(pool, keeper) {
@@ -83,18 +86,24 @@ static bool nobody_left(struct keeper *keeper) {
   return true;
 }
 
+static void slots_turn(struct keeper *keeper, uint64_t now_ns) {
+  for_each_slot(slot, keeper) {
+    /* A slot that has just become empty is filled in the same turn. */
+    if (worker__turn(keeper, slot, now_ns) && slot->state == EBB_SLOT_EMPTY)
+      (void)worker__turn(keeper, slot, now_ns);
+  }
+}
+
 /* One turn: do what is to be done now, say so on the board, sleep until something happens. */
 static void turn(struct keeper *keeper) {
   uint64_t now_ns = clock__monotonic_ns();
   end_holds(keeper, now_ns);
   watchdog__turn(keeper, now_ns);
   gate__turn(keeper, now_ns);
-  for_each_slot(slot, keeper) {
-    /* A slot that has just become empty is filled in the same turn. */
-    if (worker__turn(keeper, slot, now_ns) && slot->state == EBB_SLOT_EMPTY)
-      (void)worker__turn(keeper, slot, now_ns);
-  }
-  roster__tidy(keeper);
+  slots_turn(keeper, now_ns);
+  if (roster__tidy(keeper) && reload__place(keeper, now_ns))
+    slots_turn(keeper, now_ns);
+  roll__turn(keeper, now_ns);
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && nobody_left(keeper))
     keeper->stop = STOP_DONE;

@@ -7,7 +7,7 @@
  * and what is true of a slot after a crash of ebbd is the same as what is true after a turn.
  *
  * Who may change what: only worker.c steps a slot's state; only control.c and reload.c change wishes (size, closed,
- * drained, holds, due); only publish.c writes the board.
+ * drained, holds, due) and recipes; only publish.c writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -52,6 +52,7 @@ struct pool {
   uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
   uint64_t requested_ns;
   uint64_t retired, refilled;
+  uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
   bool unleased_warned;
   struct identity identity;
   int identity_error; /* negative errno while the user is not to be found */
@@ -79,6 +80,7 @@ struct slot {
   bool ours; /* our child: we reap it, and its number cannot be reused before that */
   uint64_t start_time;
   uint64_t born_ns;
+  uint64_t recipe; /* that it was started by; 0: not known */
   sd_event_source *exit_source;
   /* The lease. */
   int lease_fd;
@@ -138,6 +140,8 @@ struct keeper {
   unsigned long open_files; /* the soft limit that we were started with: workers get it back */
   uint64_t started_ns;
   uint64_t gate_ns; /* next look at /proc/locks; 0: nobody is at the gate */
+  uint64_t roll_ns; /* a roll goes on then; 0: not by itself */
+  bool unplaced;    /* the configuration has pools or slots for which there was no place */
   uint64_t wake_ups;
   bool news; /* the board has changed, and the watch has not been told */
   enum stop_phase stop;

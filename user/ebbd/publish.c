@@ -45,6 +45,7 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .hold_refill_ns = pool->hold_refill_ns,
       .retired = pool->retired,
       .refilled = pool->refilled,
+      .recipe = pool->recipe,
       .rules = pool->config.rules,
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);
@@ -68,6 +69,7 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .closed = slot->closed,
       .leased = slot->leased,
       .fresh_bytes = slot->fresh_bytes,
+      .recipe = slot->recipe,
   };
   store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "reload.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,21 +47,52 @@ static struct pool *find_pool(struct keeper *keeper, const char *name) {
   return NULL;
 }
 
-static void apply_pool(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns) {
+/* Slots that back off do so because of a worker of before. */
+static void try_anew(struct keeper *keeper, struct pool *pool) {
+  pool->unleased_warned = false;
+  for_each_slot_of(slot, keeper, pool) {
+    slot->failures = 0;
+    slot->retry_ns = 0;
+  }
+}
+
+/* 0; -ENOSPC: pool or slots have no place yet. */
+static int apply_pool(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns) {
   struct pool *pool = find_pool(keeper, config->name);
   /* A size set by `scale` stays until the file says another one than before. */
   bool resize = !pool || pool->removed || pool->config.size != config->size;
   if (!pool)
     pool = roster__new_pool(keeper);
-  if (!pool || roster__arm(pool, config))
-    log__error("reload: no place for pool %s", config->name);
-  else if (resize && !roster__resize(keeper, pool, config->size, now_ns))
-    log__error("reload: no place for %u slots of pool %s", config->size, config->name);
+  if (!pool)
+    return -ENOSPC;
+  uint64_t before = pool->recipe;
+  int error = roster__arm(pool, config);
+  if (pool->recipe != before)
+    try_anew(keeper, pool);
+  if (error)
+    return error;
+  return roster__resize(keeper, pool, resize ? config->size : pool->size, now_ns) ? 0 : -ENOSPC;
+}
+
+static void place_all(struct keeper *keeper, uint64_t now_ns) {
+  keeper->unplaced = false;
+  for (uint32_t i = 0; i < keeper->config.n_pools; i++)
+    keeper->unplaced |= apply_pool(keeper, &keeper->config.pools[i], now_ns) == -ENOSPC;
+}
+
+bool reload__place(struct keeper *keeper, uint64_t now_ns) {
+  bool any = keeper->unplaced;
+  if (any)
+    place_all(keeper, now_ns);
+  return any;
 }
 
 void reload__apply(struct keeper *keeper, uint64_t now_ns) {
+  if (strcmp(keeper->config.control_group, fresh.control_group) != 0)
+    log__warning("reload: control_group stays as it is until ebbd is started again");
   keeper->config = fresh;
   for_each_pool(pool, keeper) if (config__pool_index(&fresh, pool->config.name) < 0) remove_pool(pool);
-  for (uint32_t i = 0; i < fresh.n_pools; i++)
-    apply_pool(keeper, &fresh.pools[i], now_ns);
+  place_all(keeper, now_ns);
+  if (keeper->unplaced)
+    log__warning("reload: there is no place for all of its workers until others have gone");
 }

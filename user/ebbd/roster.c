@@ -49,13 +49,18 @@ bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t s
   return all - kept + size <= EBB_SLOTS_MAX;
 }
 
-bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
-  if (!roster__has_room(keeper, pool, size))
-    return false;
-  /* What was taken over may have left gaps. */
-  for (uint32_t number = 0; number < size; number++)
-    if (!roster__slot(keeper, pool, number) && !roster__add_slot(keeper, pool, number, now_ns))
+/* What was taken over may have left gaps. */
+static bool add_missing(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
+  static bool there[EBB_SLOTS_MAX];
+  memset(there, 0, sizeof(there));
+  for_each_slot_of(slot, keeper, pool) there[slot->number] = true;
+  for (uint32_t number = 0; number < pool->size; number++)
+    if (!there[number] && !roster__add_slot(keeper, pool, number, now_ns))
       return false;
+  return true;
+}
+
+bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
   for_each_slot_of(slot, keeper, pool) {
     if (slot->number >= size)
       slot->closed = true;
@@ -63,13 +68,33 @@ bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uin
       slot->closed = false;
   }
   pool->size = size;
-  return true;
+  return add_missing(keeper, pool, now_ns);
 }
 
 static int split(const char *line, char *space, size_t space_bytes, const char **words, size_t n_words) {
   words[0] = NULL;
   int n = *line ? config__words(line, space, space_bytes, words, n_words) : 0;
   return n < 0 ? n : 0;
+}
+
+/* FNV-1a; each word with its NUL. Of the words, not of the line: how it is written starts no other worker. */
+static uint64_t add_word(uint64_t sum, const char *word) {
+  do
+    sum = (sum ^ (unsigned char)*word) * 0x100000001b3ULL;
+  while (*word++);
+  return sum;
+}
+
+static uint64_t recipe_of(const struct pool *pool) {
+  uint64_t sum = 0xcbf29ce484222325ULL;
+  for (const char *const *word = pool->argv; *word; word++)
+    sum = add_word(sum, *word);
+  sum = add_word(sum, "");
+  for (const char *const *word = pool->environment; *word; word++)
+    sum = add_word(sum, *word);
+  sum = add_word(sum, "");
+  sum = add_word(add_word(sum, pool->config.user), pool->config.directory);
+  return sum ? sum : 1;
 }
 
 int roster__arm(struct pool *pool, const struct config_pool *config) {
@@ -83,6 +108,7 @@ int roster__arm(struct pool *pool, const struct config_pool *config) {
                   CONFIG_ENVIRONMENT_WORDS_MAX + 1);
   if (!same_user || pool->identity_error)
     pool->identity_error = identity__find(&pool->identity, config->user);
+  pool->recipe = recipe_of(pool);
   return error;
 }
 
@@ -97,7 +123,8 @@ struct pool *roster__new_pool(struct keeper *keeper) {
   return NULL;
 }
 
-void roster__tidy(struct keeper *keeper) {
+bool roster__tidy(struct keeper *keeper) {
+  bool freed = false;
   for_each_pool(pool, keeper) {
     if (!pool->removed)
       continue;
@@ -107,5 +134,7 @@ void roster__tidy(struct keeper *keeper) {
       continue;
     for_each_slot_of(slot, keeper, pool) slot->pool = NULL;
     pool->config.name[0] = 0;
+    freed = true;
   }
+  return freed;
 }

@@ -15,10 +15,11 @@ struct pool *roster__new_pool(struct keeper *keeper);
 int roster__arm(struct pool *pool, const struct config_pool *config);
 /* An empty slot; NULL: no place left. */
 struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns);
-/* Make the pool that large: slots beyond are closed, and emptied by the turns that follow. false: no place left. */
+/* Make the pool that large: slots beyond are closed, and emptied by the turns that follow. false: some of its slots have
+ * found no place; the same again adds them when there is one. */
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns);
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size);
-/* Free removed pools that have become empty. */
-void roster__tidy(struct keeper *keeper);
+/* Free removed pools that have become empty. true: there were some. */
+bool roster__tidy(struct keeper *keeper);
 
 #endif

@@ -63,6 +63,7 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->start_time = procstat__read(slot->pid, &status) ? 0 : status.start_time;
   slot->ours = true;
   slot->born_ns = now_ns;
+  slot->recipe = slot->pool->recipe;
   slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = false;
   slot->holds = true;
   slot->kill_ns = 0;

@@ -70,6 +70,7 @@ static void settle(struct keeper *keeper, struct slot *slot, const struct board_
   slot->holds = !record->leased && !error;
   slot->leased = slot->was_serving = record->leased || error == -EWOULDBLOCK; /* others say nothing about its use */
   slot->start_time = record->start_time;
+  slot->recipe = record->recipe;
   slot->fresh_bytes = record->fresh_bytes;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
   slot->state = slot->leased ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "pidfd.h"
 #include "publish.h"
+#include "roll.h"
 #include "selfprotect.h"
 #include "units.h"
 
@@ -155,8 +156,10 @@ static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
                &(struct audit_record){.event = AUDIT_RESUME, .worker = &worker, .text = "no longer due"});
 }
 
-static bool is_wish(enum reason reason) {
-  return reason >= REASON_SCALE && reason <= REASON_RELOAD;
+/* What a wish asked for, and nobody asks for any more. */
+static bool taken_back(const struct slot *slot) {
+  return slot->reason == REASON_ROLL ? !roll__stale(slot)
+                                     : slot->reason >= REASON_SCALE && slot->reason <= REASON_RELOAD;
 }
 
 /* Wishes are looked at, not remembered: whatever came and went, a worker is asked out just while it is not wanted. */
@@ -165,7 +168,7 @@ static void follow_wishes(struct keeper *keeper, struct slot *slot, uint64_t now
   bool serves = slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_SERVING;
   if (serves && unwanted != REASON_NONE)
     (void)worker__let_go(keeper, slot, unwanted, now_ns);
-  else if (slot->state == EBB_SLOT_DUE && is_wish(slot->reason) && unwanted == REASON_NONE)
+  else if (slot->state == EBB_SLOT_DUE && unwanted == REASON_NONE && taken_back(slot))
     keep(keeper, slot, now_ns);
 }
 

@@ -36,6 +36,7 @@ struct board_pool {
   __u64 hold_refill_ns;
   __u64 retired; /* since ebbd started */
   __u64 refilled;
+  __u64 recipe; /* what its workers are started by now, as a number; 0: not known */
   struct ebb_pool_rules rules;
 };
 
@@ -54,6 +55,7 @@ struct board_slot {
   __u32 closed;      /* kept empty by drain, scale or refill=no */
   __u32 leased;      /* it has been seen to use its lease */
   __u64 fresh_bytes; /* its footprint when it first came to its lease; EBB_UNKNOWN */
+  __u64 recipe;      /* that it was started by; 0: not known */
 };
 
 struct board {
