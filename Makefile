@@ -45,6 +45,7 @@ LIBS_LOOP   := -lsystemd
 LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
+next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
@@ -108,17 +109,23 @@ $(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(B)/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
+$(B)/ebbd $(B)/next/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_LOOP)
 
-$(B)/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
+$(B)/ebb-watch $(B)/next/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
 
-$(B)/ebb: $(call obj,$(cli)) $(B)/libcommon.a
+$(B)/ebb $(B)/next/ebb: $(call obj,$(cli)) $(B)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_CLI)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_CLI)
+
+# The programs of a later version, for the drill of an upgrade: the same, but that they share files of another version.
+$(next): $(B)/next/board.o $(B)/next/trace.o
+$(B)/next/%.o: user/shm/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -DBOARD_VERSION=1000 -DTRACE_VERSION=1000 -c -o $@ $<
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -166,7 +173,7 @@ bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
           $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o

@@ -69,27 +69,6 @@ def configuration_errors_start_nothing():
         check(missing.returncode == 1 and ebb.config + ".missing" in missing.stderr, f"no file: {missing}")
 
 
-def bad_reload_keeps_the_old():
-    with Ebb({"good": {"size": 2}}) as ebb:
-        ebb.ready()
-        before = [worker["pid"] for worker in ebb.pool("good")["workers"]]
-        write(ebb.config, ebb.text() + "size = lots\n")
-        answer = ebb.command("reload")
-        check(answer["ev"] == "refused" and answer["reason"] == "bad-configuration", f"refused: {answer}")
-        warning = ebb.audit(ev="warning", reason="bad-configuration")[-1]
-        check(f"{ebb.config}:" in warning["text"], f"file and line: {warning}")
-        ebb.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(ebb.audit(ev="warning", reason="bad-configuration")) == 2, PATIENCE, "SIGHUP too")
-        check(before == [worker["pid"] for worker in ebb.pool("good")["workers"]], "the old configuration stays")
-        good_goes_on(ebb)
-
-        ebb.pools["good"]["size"] = 3
-        ebb.configure()
-        check(ebb.command("reload")["ev"] == "done", "and a good one is taken")
-        ebb.ready()
-        check(before == [worker["pid"] for worker in ebb.pool("good")["workers"]][:2], "without touching the others")
-
-
 def backs_off(ebb, *words):
     """The bad pool's slots back off, with the reason in the audit; the good pool goes on."""
     ebb.wait_audit(PATIENCE, ev="ready", pool="good")
@@ -344,7 +323,7 @@ def damaged_files_are_read_without_a_crash():
         ebb.wait_audit(PATIENCE, ev="ready", pool="good", slot=0, generation=2)
 
 
-main(configuration_errors_start_nothing, bad_reload_keeps_the_old, command_that_cannot_be_executed,
+main(configuration_errors_start_nothing, command_that_cannot_be_executed,
      directory_that_does_not_exist, user_that_does_not_exist, worker_that_dies_at_once, worker_that_ends_well_at_once,
      full_process_table, second_ebbd, without_bpf, as_an_ordinary_user, without_pressure_figures, damaged_labels,
      truncated_leases, board_with_a_strangers_pid, damaged_board_is_no_crash, damaged_board_finds_its_workers,

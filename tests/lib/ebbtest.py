@@ -173,6 +173,7 @@ class Ebb:
         self.run_dir = os.path.join(self.home, "run")
         self.config = os.path.join(self.home, "ebb.conf")
         self.spool = os.path.join(self.home, "spool")
+        self.programs = BUILD  # where ebbd and its kind are started from
         self.user, self.watch, self.within, self.through = user, watch, within, through
         self.pools, self.host = pools, dict(host or {})
         self.environ = {**os.environ, **(environ or {})}
@@ -228,7 +229,7 @@ class Ebb:
 
     # ebbd.
     def start(self, *options, serve=True):
-        command = [os.path.join(BUILD, "ebbd"), "--config", self.config, "--run-dir", self.run_dir]
+        command = [os.path.join(self.programs, "ebbd"), "--config", self.config, "--run-dir", self.run_dir]
         command += [] if self.watch else ["--no-watch"]
         starts = len(self.audit(ev="start"))
         if self.user and os.geteuid() != 0:
@@ -275,7 +276,7 @@ class Ebb:
         return done.stdout
 
     def run_ebb(self, *arguments, **more):
-        return subprocess.run([os.path.join(BUILD, "ebb"), *arguments], capture_output=True, text=True, timeout=60,
+        return subprocess.run([os.path.join(self.programs, "ebb"), *arguments], capture_output=True, text=True, timeout=60,
                               stdin=subprocess.DEVNULL, check=False,
                               env={**self.environ, "EBB_RUN_DIR": self.run_dir}, **more)
 
@@ -395,7 +396,11 @@ class Ebb:
         crashed = [r for r in self.audit(ev="watch") if r.get("signal") not in (None, signal.SIGKILL)]
         check(not crashed, f"ebb-watch crashed: {crashed}")
         last = {}
-        for record in self.audit(ev="refill"):
+        for record in self.audit():
+            if record.get("reason") in ("other-version", "bad-board"):
+                last.clear()  # what is counted is on the board, and lost with it
+            if record["ev"] != "refill":
+                continue
             place = record["pool"], record["slot"]
             check(record["generation"] > last.get(place, 0), f"a generation is never used twice: {record}")
             last[place] = record["generation"]

@@ -86,6 +86,11 @@ class Worker:
         while (left := until - time.monotonic()) > 0:
             time.sleep(left)
 
+    def until(self, path):
+        """Until there is such a file."""
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
     def again(self):
         """Read all that is kept once more, so that what was swapped out comes back in."""
         for memory in self.kept:
@@ -163,7 +168,7 @@ class Worker:
         time.sleep(10)
 
     STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "shm": shm, "creep": creep, "work": work,
-             "again": again, "thrash": thrash, "helper": helper, "turns": turns, "children": children,
+             "until": until, "again": again, "thrash": thrash, "helper": helper, "turns": turns, "children": children,
              "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}
 
     # Life.
