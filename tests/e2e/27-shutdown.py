@@ -49,6 +49,15 @@ def ended(ebb):
     ebb.process = None
 
 
+def told_twice(ebb):
+    """The second only when the first has been taken: two signals at once are one."""
+    stops = len(ebb.audit(ev="stop"))
+    ebb.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: len(ebb.audit(ev="stop")) > stops, PATIENCE, "the first is taken")
+    ebb.process.send_signal(signal.SIGTERM)
+    ended(ebb)
+
+
 def untouched(ebb, *slots):
     check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
     check(not [s for s in ebb.signals() if s["slot"] in slots], f"nobody touched them: {ebb.signals()}")
@@ -107,7 +116,7 @@ def told_again_by_fifo():
         said = first.communicate(timeout=PATIENCE)[0]
         check(first.returncode == 1 and "superseded" in said, f"the first is told that it was not so: {said}")
         check(second.wait(timeout=PATIENCE) == 0, f"the second is: {second.stdout.read()}")
-        check("leaving 1 worker" in ebb.audit(ev="stop")[-2]["text"], f"audited: {ebb.audit(ev='stop')}")
+        check("leaving 1 workers" in ebb.audit(ev="stop")[-2]["text"], f"audited: {ebb.audit(ev='stop')}")
         check(leftovers(ebb.run_dir) == [pid], "it is left running")
         ebb.start()
         ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
@@ -125,6 +134,7 @@ def stop_timeout():
         order, pid = begin(ebb, 1)
         stop = send_stop(ebb)
         ended(ebb)
+        check(read(os.path.join(ebb.run_dir, "lease/reports.1.1"))[0] == "R", "it may take another job, too")
         records = ebb.audit(ev="stop")
         check(seconds(records[1]) - seconds(records[0]) >= 0.99, f"waited for that long: {records}")
         said = stop.communicate(timeout=PATIENCE)[0]
@@ -133,6 +143,19 @@ def stop_timeout():
         finish(ebb)
         check(ebb.done(order)["pid"] == pid, "to the end of its job")
         untouched(ebb, 1)
+
+
+STUBBORN = "trap '' TERM; exec 9<>$EBB_LEASE; flock 9; flock -u 9; while :; do sleep 0.1 9>&-; done"
+
+
+def stop_timeout_comes_before_grace():
+    pool = {"command": f'/bin/sh -c "{STUBBORN}"', "grace": "1h"}
+    with Ebb({"stubborn": pool}, {"stop_timeout": "300ms"}, watch=False) as ebb:
+        ebb.ready()
+        ebb.send("stop")
+        ended(ebb)
+        check([r["signal"] for r in ebb.audit(ev="signalled")] == [signal.SIGTERM], "asked to go, not killed")
+        check("leaving stubborn/0" in read(ebb.log), f"and left: {read(ebb.log)}")
 
 
 def nobody_is_busy():
@@ -251,10 +274,7 @@ def drill():
         wait_for(lambda: "the board is of another version of ebb" in read(ebb.log), PATIENCE, "the new watch says so")
         check(ebb.process.poll() is None, f"ebbd goes on: {watch}")
         check(ebb.command("retire thumbs/0")["ev"] == "done", "and keeps its pools")
-        for _ in range(2):
-            ebb.process.send_signal(signal.SIGTERM)
-            ebb.wait_audit(PATIENCE, ev="stop")
-        ended(ebb)
+        told_twice(ebb)
         check(leftovers(ebb.run_dir) == [busy], "the busy one is left")
 
         for build, other in ((later, BUILD), (BUILD, later)):
@@ -269,9 +289,7 @@ def drill():
             refuses_to_read(other, ebb, "board", "trace")
             one_worker_a_slot(ebb, busy)
             if build == later:
-                for _ in range(2):
-                    ebb.process.send_signal(signal.SIGTERM)
-                ended(ebb)
+                told_twice(ebb)
         finish(ebb)
         check(ebb.done(order)["pid"] == busy, "its job is finished")
         check(ebb.done(ebb.order("reports", 0, ["work", 0]))["pid"] == busy, "and it serves on")
@@ -296,4 +314,5 @@ def leads(ebb):
                 yield int(name)
 
 
-main(waits_and_says_for_whom, told_again_by_fifo, stop_timeout, nobody_is_busy, boards_of_others, drill)
+main(waits_and_says_for_whom, told_again_by_fifo, stop_timeout, stop_timeout_comes_before_grace,
+     nobody_is_busy, boards_of_others, drill)

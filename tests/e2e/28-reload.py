@@ -130,7 +130,26 @@ def between_jobs_one_at_a_time():
         wait_for(lambda: ebb.pool("reports")["stale"] == 0, PATIENCE, "none is left")
         one_at_a_time(ebb, "reports", 4)
         check([e["environ"]["V"] for e in ebb.journal(ev="up")] == ["1"] * 4 + ["2"] * 4, "each once")
+        check([r["slot"] for r in ebb.audit(ev="retire")] == [2, 3, 0, 1], f"idle ones first: {ebb.audit(ev='retire')}")
         no_signal_in_a_job(ebb)
+
+
+def without_their_lease():
+    """Of such workers nothing is known: they are asked, one after the other, and never signalled."""
+    pool = {"size": 2, "worker": ["--lease", "never"], "ready_timeout": "1s"}
+    with Ebb({"reports": pool}, watch=False) as ebb:
+        wait_for(lambda: all(w["state"] == "unleased" for w in ebb.pool("reports")["workers"]), PATIENCE, "unleased")
+        pool["environment"] = "V=2"
+        reload(ebb)
+        for slot in (0, 1):
+            ebb.wait_audit(PATIENCE, ev="due", slot=slot, reason="roll")
+        for slot in (0, 1):
+            ebb.order("reports", slot, ["leave", 0])
+            ebb.wait_audit(PATIENCE, ev="refill", slot=slot, generation=2)
+        wait_for(lambda: all(w["state"] == "unleased" for w in ebb.pool("reports")["workers"]), PATIENCE, "as before")
+        check(ebb.pool("reports")["stale"] == 0 and not ebb.audit(ev="signalled"), f"no signal: {ebb.signals()}")
+        check(len(ebb.audit(ev="warning", reason="unleased")) == 2, "and that is said of the new command, too")
+        ebb.terminate()
 
 
 def command_that_cannot_be_started():
@@ -142,10 +161,12 @@ def command_that_cannot_be_started():
         reload(ebb, {"reports": {**right, "command": "/no/such/program"}})
         record = ebb.wait_audit(PATIENCE, ev="backoff")
         check("No such file" in record["text"], f"said: {record}")
-        wait_for(lambda: len(ebb.audit(ev="backoff")) == 2, PATIENCE, "it is tried again")
+        wait_for(lambda: len(ebb.audit(ev="backoff")) == 3, PATIENCE, "it is tried again, and has to wait for 4 s now")
         check(len(ebb.audit(ev="retire")) == 1, f"only one was asked out: {ebb.audit(ev='retire')}")
         reload(ebb)
-        ebb.wait_audit(2, ev="ready", slot=record["slot"], generation=4)  # though it would back off for longer
+        rolled(ebb, "reports", record["slot"], generation=5)
+        refill = ebb.audit(ev="refill", generation=5)[0]
+        check(seconds(refill) - seconds(ebb.audit(ev="backoff")[-1]) < 3.9, f"the pause ends with its cause: {refill}")
         stays(lambda: len(ebb.audit(ev="retire")) == 1, 0.3, "the others are right again")
         after = pids(ebb, "reports")
         check(sum(old == new for old, new in zip(before, after)) == 2, f"the same two: {before} {after}")
@@ -231,6 +252,9 @@ def all_pools_renamed():
     with Ebb(named("old"), watch=False) as ebb:
         ebb.ready()
         order, pid = begin(ebb, "old30", 0)
+        ebb.process.kill()
+        ebb.process.wait()
+        ebb.start()  # whose child it is not: its end is one event
         ebb.pools = named("new")
         reload(ebb)
         wait_for(lambda: len([p for p in ebb.status()["pools"] if p["name"].startswith("new")]) == 63, PATIENCE,
@@ -298,5 +322,5 @@ def over_a_restart():
         no_signal_in_a_job(ebb)
 
 
-main(only_what_changed, between_jobs_one_at_a_time, command_that_cannot_be_started, taken_back_and_changed_again,
+main(only_what_changed, between_jobs_one_at_a_time, without_their_lease, command_that_cannot_be_started, taken_back_and_changed_again,
      held_drained_scaled, renamed, all_pools_renamed, bad_one_is_refused_whole, over_a_restart)

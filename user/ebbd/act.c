@@ -249,16 +249,16 @@ static void record_stop(struct keeper *keeper, const char *format, uint32_t busy
 }
 
 /* Who is left to the next ebbd works on until then. */
-static void leave_busy(struct keeper *keeper) {
-  uint32_t busy = 0;
+static void leave_them(struct keeper *keeper) {
+  uint32_t left = 0;
   for_each_slot(slot, keeper) {
-    if (slot->state != EBB_SLOT_DUE)
+    if (!worker__present(slot))
       continue;
-    busy++;
+    left++;
     (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
     log__info("leaving %s/%u (pid %d) to the next ebbd", slot->pool->config.name, slot->number, slot->pid);
   }
-  record_stop(keeper, "leaving %u workers in the middle of a job to the next ebbd", busy);
+  record_stop(keeper, "leaving %u workers to the next ebbd", left);
   keeper->stop = STOP_DONE;
 }
 
@@ -290,7 +290,7 @@ void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
   if (keeper->stop == STOP_NO)
     wait_for_busy(keeper, now_ns);
   else
-    leave_busy(keeper);
+    leave_them(keeper);
 }
 
 typedef const char *act(const struct call *call);

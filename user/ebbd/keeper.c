@@ -41,8 +41,6 @@ static uint64_t next_deadline(struct keeper *keeper) {
   uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
   if (keeper->stop == STOP_WAITING)
     first = earlier(first, keeper->stop_ns);
-  if (keeper->roll_ns)
-    first = earlier(first, keeper->roll_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
   for_each_slot(slot, keeper) first = earlier(first, worker__deadline(keeper, slot));
   for_each_pool(pool, keeper) {

@@ -140,7 +140,6 @@ struct keeper {
   unsigned long open_files; /* the soft limit that we were started with: workers get it back */
   uint64_t started_ns;
   uint64_t gate_ns; /* next look at /proc/locks; 0: nobody is at the gate */
-  uint64_t roll_ns; /* a roll goes on then; 0: not by itself */
   bool unplaced;    /* the configuration has pools or slots for which there was no place */
   uint64_t wake_ups;
   bool news; /* the board has changed, and the watch has not been told */

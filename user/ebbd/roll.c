@@ -3,16 +3,16 @@
 
 #include "worker.h"
 
-/* Until when nobody else of its pool is asked out: 0: not at all; UINT64_MAX: until something happens to it. */
-static uint64_t in_the_way_until(const struct slot *slot) {
+/* It is being replaced, or is about to be: nobody else of its pool is asked out now. */
+static bool is_in_the_way(const struct slot *slot, uint64_t now_ns) {
   switch (slot->state) {
   case EBB_SLOT_SERVING:
   case EBB_SLOT_UNLEASED:
-    return 0;
+    return false;
   case EBB_SLOT_DUE:
-    return slot->since_ns + ROLL_WAIT_NS;
+    return now_ns - slot->since_ns < ROLL_WAIT_NS;
   default:
-    return UINT64_MAX;
+    return !slot->closed;
   }
 }
 
@@ -41,34 +41,24 @@ static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
   return any;
 }
 
-/* As in_the_way_until, for the whole pool; 0: now. Slots that are to stay empty are in nobody's way. */
-static uint64_t wait_until(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
-  uint64_t until_ns = pool->hold_retire_ns > pool->hold_refill_ns ? pool->hold_retire_ns : pool->hold_refill_ns;
-  for_each_slot_of(slot, keeper, pool) {
-    uint64_t one_ns = slot->closed ? 0 : in_the_way_until(slot);
-    if (one_ns > until_ns)
-      until_ns = one_ns;
-  }
-  return until_ns > now_ns ? until_ns : 0;
+static bool may_go_on(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
+  if (pool->removed || pool->drained || now_ns < pool->hold_retire_ns || now_ns < pool->hold_refill_ns)
+    return false;
+  for_each_slot_of(slot, keeper, pool) if (is_in_the_way(slot, now_ns)) return false;
+  return true;
 }
 
-static void roll(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
-  uint64_t next_ns = wait_until(keeper, pool, now_ns);
-  if (!next_ns) {
-    struct slot *slot = choose(keeper, pool);
-    if (slot)
-      (void)worker__let_go(keeper, slot, REASON_ROLL, now_ns);
-    next_ns = now_ns + ROLL_WAIT_NS;
-  }
-  if (!keeper->roll_ns || next_ns < keeper->roll_ns)
-    keeper->roll_ns = next_ns;
-}
-
+/*
+ * Level-triggered as all of the loop, and without a time of its own: a due worker is looked at every second at least, by its
+ * lease or at the gate, and the turn that does so also comes here.
+ */
 void roll__turn(struct keeper *keeper, uint64_t now_ns) {
   bool rolls[EBB_POOLS_MAX] = {false};
-  keeper->roll_ns = 0;
   if (keeper->stop != STOP_NO)
     return;
   for_each_slot(slot, keeper) rolls[slot->pool->index] |= is_candidate(slot);
-  for_each_pool(pool, keeper) if (rolls[pool->index] && !pool->removed && !pool->drained) roll(keeper, pool, now_ns);
+  for_each_pool(pool, keeper) {
+    if (rolls[pool->index] && may_go_on(keeper, pool, now_ns))
+      (void)worker__let_go(keeper, choose(keeper, pool), REASON_ROLL, now_ns);
+  }
 }
