@@ -250,6 +250,9 @@ def refuses_to_read(build, ebb, *files):
         said = any(f"{ebb.run_dir}/{name} was written by another version of ebb" in done.stderr for name in files)
         check(done.returncode == 1 and said, f"{command}: {done.returncode}: {done.stderr}")
         check(len(done.stderr.splitlines()) == 1 and not done.stdout, f"{command}: in a sentence: {done}")
+    done = subprocess.run([os.path.join(build, "ebb"), "send", "--run-dir", ebb.run_dir, "--wait", "resume", "all"],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    check(done.returncode == 0, f"commands are lines of text, and answered: {done}")
 
 
 def drill():
@@ -275,7 +278,7 @@ def drill():
         check(ebb.process.poll() is None, f"ebbd goes on: {watch}")
         check(ebb.command("retire thumbs/0")["ev"] == "done", "and keeps its pools")
         told_twice(ebb)
-        check(leftovers(ebb.run_dir) == [busy], "the busy one is left")
+        wait_for(lambda: leftovers(ebb.run_dir) == [busy], PATIENCE, "the busy one is left")
 
         for build, other in ((later, BUILD), (BUILD, later)):
             taken = len(ebb.audit(ev="takeover"))
@@ -284,12 +287,13 @@ def drill():
             ebb.start()
             check([r["pid"] for r in ebb.audit(ev="takeover")[taken:]] == [busy], "it is taken over")
             check(ebb.audit(ev="warning", reason="other-version"), "by its lease, and that is said")
-            wait_for(lambda: ebb.pool("reports")["ready"] == 2, PATIENCE, "at size")
-            wait_for(lambda n=tiers: len(tier_notes(ebb)) > n, PATIENCE, "its watch is up")
+            wait_for(lambda n=tiers: len(tier_notes(ebb)) > n, PATIENCE, "its watch is up, with a trace of its own")
+            wait_for(lambda: [pool["ready"] for pool in ebb.status()["pools"]] == [2, 1], PATIENCE, "at size")
             refuses_to_read(other, ebb, "board", "trace")
             one_worker_a_slot(ebb, busy)
             if build == later:
                 told_twice(ebb)
+                wait_for(lambda: leftovers(ebb.run_dir) == [busy], PATIENCE, "the busy one is left again")
         finish(ebb)
         check(ebb.done(order)["pid"] == busy, "its job is finished")
         check(ebb.done(ebb.order("reports", 0, ["work", 0]))["pid"] == busy, "and it serves on")

@@ -84,7 +84,8 @@ def only_what_changed():
         pools["more"]["size"], pools["less"]["size"] = 2, 1
         if root:
             pools["user"]["user"] = "nobody"
-        reload(ebb, host={"memory_budget": "1T", "pressure_some": "50%"})
+        reload(ebb, host={"memory_budget": "1T", "pressure_some": "50%", "control_group": "nogroup"})
+        check("control_group stays as it is" in read(ebb.log), "what takes a start is said")
         changed = ("env", "dir", "cmd") + (("user",) if root else ())
         for pool in changed:
             rolled(ebb, pool, 0)
@@ -131,6 +132,24 @@ def between_jobs_one_at_a_time():
         one_at_a_time(ebb, "reports", 4)
         check([e["environ"]["V"] for e in ebb.journal(ev="up")] == ["1"] * 4 + ["2"] * 4, "each once")
         check([r["slot"] for r in ebb.audit(ev="retire")] == [2, 3, 0, 1], f"idle ones first: {ebb.audit(ev='retire')}")
+        no_signal_in_a_job(ebb)
+
+
+def all_are_always_busy():
+    """Jobs of 20 ms, one after the other: all would be due at once, and gone at once."""
+    with Ebb({"reports": {"size": 4, "environment": "V=1"}}, watch=False) as ebb:
+        ebb.ready()
+        orders = [ebb.order("reports", slot, ["turns", 100_000, 0.02, "short"], lease=False) for slot in range(4)]
+        for order in orders:
+            ebb.wait_journal(PATIENCE, ev="start", order=order)
+        ebb.pools["reports"]["environment"] = "V=2"
+        reload(ebb)
+        rolled(ebb, "reports", 0, 1, 2, 3)
+        asked, ready = ebb.audit(ev="retire"), ebb.audit(ev="ready", generation=2)
+        for one, other in zip(asked, asked[1:]):
+            up = next(r for r in ready if r["slot"] == one["slot"])
+            waited = seconds(other) - seconds(one)
+            check(up["t"] <= other["t"] or waited >= 0.99, f"its successor comes first: {one} {up} {other}")
         no_signal_in_a_job(ebb)
 
 
@@ -322,5 +341,5 @@ def over_a_restart():
         no_signal_in_a_job(ebb)
 
 
-main(only_what_changed, between_jobs_one_at_a_time, without_their_lease, command_that_cannot_be_started, taken_back_and_changed_again,
+main(only_what_changed, between_jobs_one_at_a_time, all_are_always_busy, without_their_lease, command_that_cannot_be_started, taken_back_and_changed_again,
      held_drained_scaled, renamed, all_pools_renamed, bad_one_is_refused_whole, over_a_restart)
