@@ -153,6 +153,22 @@ def all_are_always_busy():
         no_signal_in_a_job(ebb)
 
 
+def helper_that_goes_on():
+    """The process of a slot has ended, and a child of it works on: it keeps the others waiting no more than a job does."""
+    with Ebb({"reports": {"size": 2, "environment": "V=1"}}, watch=False) as ebb:
+        ebb.ready()
+        order = ebb.order("reports", 0, ["helper", 1, 4], ["leave", 0])
+        ebb.wait_journal(PATIENCE, ev="helper", order=order)
+        ebb.wait_audit(PATIENCE, ev="exited", slot=0)
+        ebb.pools["reports"]["environment"] = "V=2"
+        reload(ebb)
+        retire = ebb.wait_audit(PATIENCE, ev="retire", slot=1, reason="roll")
+        helped = ebb.wait_journal(PATIENCE, ev="helped", order=order)
+        check(seconds(retire) < helped["t"], f"meanwhile: {retire} {helped}")
+        rolled(ebb, "reports", 0, 1)
+        no_signal_in_a_job(ebb)
+
+
 def without_their_lease():
     """Of such workers nothing is known: they are asked, one after the other, and never signalled."""
     pool = {"size": 2, "worker": ["--lease", "never"], "ready_timeout": "1s"}
@@ -341,5 +357,6 @@ def over_a_restart():
         no_signal_in_a_job(ebb)
 
 
-main(only_what_changed, between_jobs_one_at_a_time, all_are_always_busy, without_their_lease, command_that_cannot_be_started, taken_back_and_changed_again,
+main(only_what_changed, between_jobs_one_at_a_time, all_are_always_busy, helper_that_goes_on,
+     without_their_lease, command_that_cannot_be_started, taken_back_and_changed_again,
      held_drained_scaled, renamed, all_pools_renamed, bad_one_is_refused_whole, over_a_restart)

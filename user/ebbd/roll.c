@@ -11,6 +11,8 @@ static bool is_in_the_way(const struct slot *slot, uint64_t now_ns) {
     return false;
   case EBB_SLOT_DUE:
     return now_ns - slot->since_ns < ROLL_WAIT_NS;
+  case EBB_SLOT_LEAVING: /* what it left behind may still work on its job */
+    return !slot->closed && (slot->holds || now_ns - slot->since_ns < ROLL_WAIT_NS);
   default:
     return !slot->closed;
   }
