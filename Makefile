@@ -49,7 +49,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
+.PHONY: all demo check check-unit check-model check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -59,11 +59,11 @@ demo: setup ## the main job on real input: the same jobs with the memory rules o
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
 
-check: setup ## all tests: unit (sanitized), BPF, end to end
+check: setup ## all tests: unit (sanitized), protocol model, BPF, end to end
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
+check-unit check-model check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Run the tests: one line a file, then what was skipped and why, then `N passed, N failed, N skipped`.
 
-    tests/run.py --build DIR [--only unit|bpf|e2e|proc] [-v] [pattern…]
+    tests/run.py --build DIR [--only unit|model|bpf|e2e|proc] [-v] [pattern…]
 
 `proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
 
@@ -30,7 +30,7 @@ sys.dont_write_bytecode = True
 from ebbtest import SLOWER, end_leftovers, leftovers  # noqa: E402
 from machine import Loans  # noqa: E402
 
-KINDS = ("unit", "bpf", "e2e", "proc")
+KINDS = ("unit", "model", "bpf", "e2e", "proc")
 TIMEOUTS = {kind: (120 if kind in ("unit", "bpf") else 240) * SLOWER for kind in KINDS}
 
 
@@ -156,6 +156,7 @@ def scripts(folder, form):
 
 def find(build, only, patterns):
     paths = {"unit": programs(os.path.join(build, "unit")) + scripts(os.path.join(TESTS, "unit"), r".*\.py"),
+             "model": scripts(os.path.join(TESTS, "model"), r".*\.py"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}
     paths["proc"] = [path for path in paths["e2e"] if os.geteuid() == 0 and not has_mark(path, "once")]

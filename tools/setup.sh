@@ -5,7 +5,7 @@
 set -eu
 
 packages='gcc make clang-16 llvm libbpf-dev bpftool libelf-dev zlib1g-dev libsystemd-dev libinih-dev libjson-c-dev
-libncurses-dev libcap-ng-dev libseccomp-dev libcmocka-dev pkg-config python3 util-linux'
+libncurses-dev libcap-ng-dev libseccomp-dev libcmocka-dev pkg-config python3 util-linux spin'
 [ "${1:-}" != --lint ] || packages="$packages libclang-rt-16-dev clang-format clang-tidy cppcheck git"
 [ "${1:-}" != --vm ] || packages="$packages qemu-system-x86 busybox-static perl-base e2fsprogs zstd
 debian-archive-keyring"

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Does the lease protocol keep its promises in each order of steps? spin searches all states of lease.pml, one property at a
+time; and each step that a promise rests on is left out once, which must break that promise.
+
+    tests/model/check.py [PROPERTY | MUTANT]…    what breaks a property is printed step by step; with TRAILS=1 also for mutants
+"""
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lease.pml")
+TOOLS = "spin", "gcc"
+TIMEOUT_S = 100
+
+ASSERTED = {
+    "quiet": "no signal while a job runs",
+    "ours": "no signal to a process that is not the worker's",
+    "fenced": "no job starts after a fence",
+    "ordered": "no job starts under a lease that was locked after the order to exit",
+    "kept": "no worker leaves by an order that has been taken back",
+    "once": "a slot is never filled twice, nor beside a job that a dead worker's helper goes on with",
+}
+FORMULAS = {
+    "leaves": "a due worker leaves, with all that belongs to it",
+    "refilled": "a slot has a worker again, and lets it work",
+}
+MUTANTS = (
+    ("quiet", "LOCK", "the lease is not locked before the signal"),
+    ("quiet", "HELD_FENCE_AND_ORDER", "the fence is not held until the signal, and X not written (either would do)"),
+    ("fenced", "HELD_FENCE_AND_ORDER", "the fence is not held until the worker is gone, and X not written"),
+    ("quiet", "SEEN_USE", "a free lease counts although the worker was never seen to use it"),
+    ("quiet", "PROOF_OF_USE", "a worker that is taken over counts as one that uses its lease"),
+    ("quiet", "FENCE_ANEW", "a fence on the board counts, although its lock has died with ebbd"),
+    ("quiet", "LOCK_OF_REST", "what a dead worker has left behind is told to go without its lease"),
+    ("ours", "START_TIME", "takeover does not check start time and lease of a pid on the board"),
+    ("ordered", "LOCK_FIRST_READ_THEN", "the worker reads the order before it locks"),
+    ("kept", "RUN_AT_TAKEOVER", "takeover does not write R"),
+    ("kept", "RUN_WHEN_KEPT", "a worker is kept without R"),
+    ("once", "WAIT_FOR_REST", "the slot is filled before all of the last worker are gone"),
+    ("once", "CARE_FOR_REST", "takeover does not care for what a worker that died meanwhile has left behind"),
+    ("once", "SEARCH", "takeover without a board does not search for leases"),
+    ("once", "NAME_FIRST", "the board does not name a new worker before it runs"),
+    ("once", "WAIT_FOR_EXEC", "takeover does not wait for a new process that is not exec'ed yet"),
+    ("leaves", "EXIT_ORDER", "X is not written"),
+    ("leaves", "TRY_AGAIN", "a fence that was refused is not tried again"),
+    ("leaves", "TELL_REST", "what a worker leaves behind is not told to go"),
+    ("refilled", "SIGHT_OF_END", "the end of a worker that was taken over is not seen"),
+    ("refilled", "SIGHT_OF_WAIT", "a worker that was taken over is not looked for at its first lock"),
+)
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.stdout}")
+    return done.stdout
+
+
+class Search:
+    """All states there are, or up to the first that breaks the property: the nearest one, if it is an assertion."""
+
+    def __init__(self, wanted, mutant):
+        formula = wanted in FORMULAS
+        defines = [f"-DCHECK={'progress' if formula else wanted}", f"-DMUTANT={mutant or 'NO_MUTANT'}"]
+        with tempfile.TemporaryDirectory(prefix="ebb-model.") as folder:
+            shutil.copy(MODEL, folder)
+            run(["spin", "-a", *defines, "lease.pml"], folder)
+            run(["gcc", "-O0", "-w", *([] if formula else ["-DSAFETY", "-DNOCLAIM", "-DBFS"]), "-o", "pan", "pan.c"], folder)
+            search = ["-a", "-f", "-N", wanted] if formula else ["-E"]
+            self.report = run(["./pan", *search, "-w18", "-m100000"], folder)
+            self.trail = ""
+            if os.path.exists(os.path.join(folder, "lease.pml.trail")):
+                self.trail = in_words(run(["spin", "-t", "-p", "-g", *defines, "lease.pml"], folder))
+        self.broken = "errors: 0" not in self.report
+        self.whole = "not completed" not in self.report and "max search depth" not in self.report
+        self.states = int(re.search(r"(\d+) states, stored", self.report).group(1))
+
+
+def in_words(replay):
+    """One line a step: who, and what it changed."""
+    lines, known, step, changed = [], {}, "", {}
+
+    def end_step():
+        news = [f"{name} = {value}" for name, value in changed.items() if known.get(name) != value]
+        known.update(changed)
+        if step and news:
+            lines.append(f"{step:8} {', '.join(news)}")
+        changed.clear()
+
+    for line in replay.splitlines():
+        if "START OF CYCLE" in line:
+            end_step()
+            lines.append("and from here again and again:")
+        statement = re.match(r"\s*\d+:\s+proc\s+\d+ \((\w+):", line)
+        change = re.match(r"\s+(\w+) = (\w+)$", line)
+        if statement:
+            end_step()
+            step = statement.group(1)
+        elif change:
+            changed[change.group(1)] = change.group(2)
+    return "\n".join(lines)  # without the last step: it is the one that breaks the promise, and says all there is again
+
+
+class Case(unittest.TestCase):
+    def __init__(self, pool, wanted, mutant, sentence):
+        super().__init__()
+        self.mutant, self.name = mutant, wanted if not mutant else f"{wanted}_without_{mutant.lower()}"
+        self.sentence = sentence if not mutant else f"broken when {sentence}"
+        self.search = pool.submit(Search, wanted, mutant)
+
+    def __str__(self):
+        return f"{self.name}: {self.sentence}"
+
+    def runTest(self):
+        search = self.search.result()
+        if self.mutant:
+            self.assertTrue(search.broken, search.report)
+            print(f"\n{search.trail}\n" if os.environ.get("TRAILS") else f"after {search.states} states ... ", end="", flush=True)
+        else:
+            self.assertFalse(search.broken, f"broken:\n{search.trail}\n{search.report}")
+            self.assertTrue(search.whole, search.report)
+            print(f"all {search.states} states ... ", end="", flush=True)
+
+
+def main():
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        print("not installed: " + " ".join(missing))
+        sys.exit(77)
+    cases = [(wanted, "", sentence) for wanted, sentence in {**ASSERTED, **FORMULAS}.items()] + list(MUTANTS)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        chosen = [Case(pool, *case) for case in cases if not sys.argv[1:] or set(case) & set(sys.argv)]
+        sys.exit(not unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(chosen)).wasSuccessful())
+
+
+if __name__ == "__main__":
+    main()
