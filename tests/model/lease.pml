@@ -11,8 +11,8 @@
  * There are three kinds of workers: fetch, then lock; lock, then fetch; and one that never uses its lease. A new worker takes
  * the variables of the last one, so nothing of that may be left: `once` says so.
  *
- * check.py says what the properties and the mutants mean. A search is for one property, CHECK, and maybe with one MUTANT, in
- * which a step is left out.
+ * check.py says what the properties and the mutants mean. A search is for one property, CHECK, and maybe for one MUTANT, who
+ * is without a step.
  */
 #ifndef MUTANT
 #define MUTANT NO_MUTANT
@@ -23,8 +23,8 @@
 mtype:property = { quiet, ours, fenced, ordered, kept, once, progress }
 mtype:mutant = {
   NO_MUTANT, LOCK, HELD_FENCE_AND_ORDER, SEEN_USE, PROOF_OF_USE, FENCE_ANEW, LOCK_OF_REST, START_TIME, LOCK_FIRST_READ_THEN,
-  RUN_AT_TAKEOVER, RUN_WHEN_KEPT, WAIT_FOR_REST, CARE_FOR_REST, SEARCH, NAME_FIRST, WAIT_FOR_EXEC, EXIT_ORDER, TRY_AGAIN,
-  TELL_REST, SIGHT_OF_END, SIGHT_OF_WAIT
+  RUN_AT_TAKEOVER, RUN_WHEN_KEPT, WAIT_FOR_REST, CARE_FOR_REST, LOCK_OF_THE_DEAD, SEARCH, NAME_FIRST, WAIT_FOR_EXEC,
+  EXIT_ORDER, TRY_AGAIN, TELL_REST, SIGHT_OF_END, SIGHT_OF_WAIT
 }
 
 mtype:slot = { EMPTY, STARTING, SERVING, DUE, RETIRING, LEAVING } /* its state */
@@ -327,7 +327,7 @@ inline take_over() {
   :: board_state != EMPTY && alive && !forked -> settle(board_leased)
   :: d_step { /* what a dead one has left behind is still to go */
       board_state != EMPTY && !alive && !without(CARE_FOR_REST) ->
-      leased = board_leased || lock == WORKER;
+      leased = board_leased || (lock == WORKER && !without(LOCK_OF_THE_DEAD));
       state = LEAVING
     }
   :: d_step {
