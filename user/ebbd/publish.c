@@ -39,6 +39,7 @@ static void publish_ebbd(struct keeper *keeper, struct board *board) {
 static void publish_pool(struct keeper *keeper, struct board *board, const struct pool *pool) {
   struct board_pool now = {
       .size = pool->size,
+      .configured = pool->config.size,
       .requests = pool->requests,
       .drained = pool->drained,
       .hold_retire_ns = pool->hold_retire_ns,

@@ -9,11 +9,12 @@ static const struct seqfile_part parts[] = {
     {offsetof(struct board, ebbd), sizeof(struct board_ebbd), 1},
     {offsetof(struct board, pools), sizeof(struct board_pool), EBB_POOLS_MAX},
     {offsetof(struct board, slots), sizeof(struct board_slot), EBB_SLOTS_MAX},
+    {offsetof(struct board, pending), sizeof(struct board_pending), EBB_PENDING_MAX},
 };
 
 static const struct seqfile_format format = {
     .magic = {'e', 'b', 'b', 'b', 'o', 'a', 'r', 'd'},
-    .version = 2,
+    .version = 3,
     .file_bytes = sizeof(struct board),
     .parts = parts,
     .n_parts = sizeof(parts) / sizeof(*parts),
