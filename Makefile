@@ -126,7 +126,7 @@ $(B)/obj/%.o: %.c
 
 $(B)/san/%.o: %.c
 	$(call say,CC-SAN,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -DEBB_FAULTS -c -o $@ $<
 
 # Kernel side: one object of all programs, and the probe that says what this kernel can do.
 $(call obj,$(kern)) $(call san,$(bpfts)): | $(skels)
@@ -166,10 +166,15 @@ bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/faulty/ebbd
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
           $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
+
+# What tests let fail: sanitized, with the points of user/base/fault.h.
+$(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call say,LINK,$@)
@@ -178,8 +183,6 @@ $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) -lcmocka
-
-$(call san,$(kern)): | $(skels)
 
 $(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
 $(B)/lib/%: $(B)/obj/tests/lib/%.o
