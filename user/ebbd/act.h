@@ -9,6 +9,6 @@
 const char *act__do(struct keeper *keeper, const struct command *command, uint64_t now_ns);
 
 /* Retire everybody, then end. Again: leave the busy ones to the next ebbd and end now. */
-void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns);
+void act__stop(struct keeper *keeper, uint64_t now_ns);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "act.h"
@@ -17,9 +18,11 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "fault.h"
 #include "gate.h"
 #include "log.h"
 #include "pending.h"
+#include "procstat.h"
 #include "publish.h"
 #include "reload.h"
 #include "roster.h"
@@ -75,11 +78,6 @@ static void end_holds(struct keeper *keeper, uint64_t now_ns) {
   }
 }
 
-static bool nobody_left(struct keeper *keeper) {
-  for_each_slot(slot, keeper) if (worker__present(slot)) return false;
-  return true;
-}
-
 /* One turn: do what is to be done now, say so on the board, sleep until something happens. */
 static void turn(struct keeper *keeper) {
   uint64_t now_ns = clock__monotonic_ns();
@@ -93,7 +91,7 @@ static void turn(struct keeper *keeper) {
   }
   roster__tidy(keeper);
   pending__turn(keeper, now_ns);
-  if (keeper->stop == STOP_WAITING && nobody_left(keeper))
+  if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;
   board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
   if (publish__turn(keeper))
@@ -132,7 +130,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     break;
   default:
     (void)sd_notify(0, "STOPPING=1\nSTATUS=waiting for busy workers");
-    act__stop(keeper, "", now_ns);
+    act__stop(keeper, now_ns);
   }
   return 0;
 }
@@ -176,6 +174,23 @@ static int find_group(struct keeper *keeper) {
   return 0;
 }
 
+static bool is_running(pid_t pid) {
+  struct procstat status;
+  return pid <= 0 || (procstat__read(pid, &status) == 0 && !procstat__is_zombie(&status));
+}
+
+/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. */
+static int lock_run_dir(struct keeper *keeper, pid_t *ret_holder) {
+  const struct timespec moment = {.tv_nsec = 5 * (long)NS_PER_MS};
+  uint64_t until_ns = clock__monotonic_ns() + (SPAWN_TIMEOUT_S + 1) * NS_PER_SEC;
+  for (;;) {
+    int fd = rundir__lock(keeper->run_dirfd, ret_holder);
+    if (fd != -EBUSY || is_running(*ret_holder) || clock__monotonic_ns() > until_ns)
+      return fd;
+    (void)nanosleep(&moment, NULL);
+  }
+}
+
 static int take_run_dir(struct keeper *keeper) {
   const char *path = rundir__path(keeper->options->run_dir);
   keeper->run_dirfd = rundir__make(path);
@@ -184,13 +199,14 @@ static int take_run_dir(struct keeper *keeper) {
     return keeper->run_dirfd;
   }
   pid_t holder;
-  keeper->lock_fd = rundir__lock(keeper->run_dirfd, &holder);
+  keeper->lock_fd = lock_run_dir(keeper, &holder);
   if (keeper->lock_fd == -EBUSY)
     log__error("run directory %s: ebbd is running already (pid %d)", path, holder);
   else if (keeper->lock_fd < 0)
     log__error("run directory %s: lock: %s", path, strerror(-keeper->lock_fd));
   if (keeper->lock_fd < 0)
     return keeper->lock_fd;
+  FAULT(LOCK_TAKEN);
   if (!realpath(path, keeper->run_path))
     return -errno;
   keeper->lease_dirfd = openat(keeper->run_dirfd, "lease", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -199,34 +215,55 @@ static int take_run_dir(struct keeper *keeper) {
 
 static int make_pools(struct keeper *keeper) {
   uint64_t now_ns = clock__monotonic_ns();
-  for (uint32_t i = 0; i < keeper->config.n_pools; i++) {
-    struct pool *pool = roster__new_pool(keeper);
-    int error = pool ? roster__arm(pool, &keeper->config.pools[i]) : -ENOSPC;
-    if (error)
-      return error;
-    if (!roster__resize(keeper, pool, keeper->config.pools[i].size, now_ns))
-      return -ENOSPC;
-  }
-  return 0;
+  int error = 0;
+  for (uint32_t i = 0; !error && i < keeper->config.n_pools; i++)
+    error = roster__apply(keeper, &keeper->config.pools[i], now_ns);
+  return error;
 }
 
 /* What the last ebbd knew. A board that cannot be read is not guessed at. */
-static void read_board(struct keeper *keeper, struct board_view *ret_before) {
+static int read_board(struct keeper *keeper, struct board_view *ret_before) {
   struct seqfile file;
   int error = board__open(&file, keeper->run_dirfd);
-  if (error == -ENOENT)
-    return;
-  if (!error) {
-    error = board__view(&file, ret_before);
-    seqfile__close(&file);
-  }
-  if (!error)
-    return;
+  if (error)
+    return error == -ENOENT ? 0 : error;
+  error = board__view(&file, ret_before);
+  seqfile__close(&file);
+  return error;
+}
+
+static void say_bad_board(struct keeper *keeper, int error) {
   char text[128];
   (void)snprintf(text, sizeof(text), "the board cannot be read (%s): looking for workers by their lease",
                  strerror(-error));
   log__warning("%s", text);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING, .reason = "bad-board", .text = text});
+}
+
+/* What is on the board comes before the configuration: pools and slots keep their places there, so that what is published
+ * record by record is true after each. */
+static int take_over(struct keeper *keeper, const struct board_view *before, bool answers) {
+  _cleanup_free_ struct board_view *found = calloc(1, sizeof(*found));
+  uint64_t now_ns = clock__monotonic_ns();
+  if (!found)
+    return -ENOMEM;
+  takeover__roster(keeper, before, now_ns);
+  int error = make_pools(keeper);
+  int known = error ? error : takeover__run(keeper, before, now_ns);
+  if (known < 0)
+    return known;
+  if (answers)
+    pending__restore(keeper, before);
+  (void)takeover__search(keeper, found);
+  int unknown = takeover__run(keeper, found, now_ns);
+  if (unknown < 0)
+    return unknown;
+  takeover__rest(keeper, before, now_ns);
+  takeover__sweep(keeper, now_ns);
+  roster__tidy(keeper);
+  if (known + unknown)
+    log__info("took over %d workers", known + unknown);
+  return 0;
 }
 
 /* The board of the last ebbd is read before it becomes ours. */
@@ -235,18 +272,21 @@ static int take_board(struct keeper *keeper) {
   bool kept = false;
   if (!before)
     return -ENOMEM;
-  read_board(keeper, before);
+  int unread = read_board(keeper, before);
   int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, &kept);
   if (error) {
     log__error("board: %s", strerror(-error));
     return error;
   }
-  int n = takeover__run(keeper, before, clock__monotonic_ns());
-  if (takeover__search(keeper, before))
-    n += takeover__run(keeper, before, clock__monotonic_ns());
-  if (n)
-    log__info("took over %d workers", n);
-  return 0;
+  /* It died while it wrote a record. Each field of that is as it was before or after, and no process is believed. */
+  if (unread == -EAGAIN && kept)
+    unread = board__view(&keeper->board, before);
+  if (unread)
+    say_bad_board(keeper, unread);
+  FAULT(BOARD_OURS);
+  error = take_over(keeper, before, kept && !unread);
+  FAULT(ALL_TAKEN);
+  return error;
 }
 
 /* What helps against the shortage that we fight; each may be refused to an ordinary user. */
@@ -269,8 +309,6 @@ static int assemble(struct keeper *keeper) {
   error = audit__open(&keeper->audit, keeper->run_dirfd, keeper->gid);
   if (!error)
     error = make_loop(keeper);
-  if (!error)
-    error = make_pools(keeper);
   if (!error)
     error = take_board(keeper);
   if (!error)
@@ -310,12 +348,11 @@ int keeper__run(struct keeper *keeper, const struct options *options, const stru
   turn(keeper);
   (void)sd_notify(0, "READY=1");
   error = sd_event_loop(keeper->event);
-  (void)publish__turn(keeper);
   pending__turn(keeper, clock__monotonic_ns());
-  pending__end(keeper);
+  FAULT(STOPPED);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = "ended"});
-  if (keeper->stop_id[0])
-    audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_DONE, .id = keeper->stop_id, .text = "stop"});
+  pending__end(keeper);
+  (void)publish__turn(keeper);
   take_apart(keeper);
   return error;
 }

@@ -40,27 +40,13 @@ static void remove_pool(struct pool *pool) {
   pool->requests = 0;
 }
 
-/* Also one that is on its way out: it comes back with the workers it still has, so that no slot is ever two. */
-static struct pool *find_pool(struct keeper *keeper, const char *name) {
-  for_each_pool(pool, keeper) if (!strcmp(pool->config.name, name)) return pool;
-  return NULL;
-}
-
-static void apply_pool(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns) {
-  struct pool *pool = find_pool(keeper, config->name);
-  /* A size set by `scale` stays until the file says another one than before. */
-  bool resize = !pool || pool->removed || pool->config.size != config->size;
-  if (!pool)
-    pool = roster__new_pool(keeper);
-  if (!pool || roster__arm(pool, config))
-    log__error("reload: no place for pool %s", config->name);
-  else if (resize && !roster__resize(keeper, pool, config->size, now_ns))
-    log__error("reload: no place for %u slots of pool %s", config->size, config->name);
-}
-
 void reload__apply(struct keeper *keeper, uint64_t now_ns) {
   keeper->config = fresh;
   for_each_pool(pool, keeper) if (config__pool_index(&fresh, pool->config.name) < 0) remove_pool(pool);
-  for (uint32_t i = 0; i < fresh.n_pools; i++)
-    apply_pool(keeper, &fresh.pools[i], now_ns);
+  for (uint32_t i = 0; i < fresh.n_pools; i++) {
+    const struct config_pool *pool = &fresh.pools[i];
+    int error = roster__apply(keeper, pool, now_ns);
+    if (error)
+      log__error("reload: no place for pool %s and its %u slots: %s", pool->name, pool->size, strerror(-error));
+  }
 }
