@@ -176,6 +176,7 @@ class Scene:
     def judge(self, fresh):
         """The last ebbd is up (or has just been through): everything that was begun comes to its end."""
         ebb = self.ebb
+        check(ebb.command("note warning text=seen")["ev"] == "done", "its first turn is over")
         check(self.never_two(), f"a slot is doubled: {leaders(ebb)}")
         if not os.path.exists(self.release):
             check(not ebb.audit(ev="refill", pool="a", slot=0, generation=2), "a/0 still works: its helper does")
@@ -280,4 +281,92 @@ def each_call_that_fails():
     at_once([point for point in with_more(points()) if not point[1].startswith("ends")])
 
 
-main(ends_at_each_point, each_call_that_fails)
+def restart(ebb, **pool):
+    """Killed, and started again with another configuration."""
+    ebb.process.kill()
+    ebb.process.wait()
+    ebb.pools["a"].update(pool)
+    ebb.configure()
+    ebb.start()
+
+
+def wishes_outlive_it():
+    with Ebb({"a": {"size": 2}}, watch=False) as ebb:
+        ebb.ready()
+        check(ebb.command("scale a 3")["ev"] == "done", "larger than the file says")
+        check(ebb.command("retire a/0 refill=no")["ev"] == "done", "and one is left empty")
+        restart(ebb)
+        check(ebb.command("resume all")["ev"] == "done", "the pool is as it was")
+        check(sorted(leaders(ebb)) == [("a", 1), ("a", 2)], f"as was asked: {leaders(ebb)}")
+        check(not ebb.audit(ev="refill", slot=0, generation=2), f"no refill: {ebb.audit(ev='refill')}")
+        check(ebb.command("refill a/0")["ev"] == "done", "until somebody says otherwise")
+        restart(ebb, size=1)
+        for place in leaders(ebb):
+            ebb.order(*place, ["work", 0])
+        wait_for(lambda: sorted(leaders(ebb)) == [("a", 0)], PATIENCE, "or the file does")
+
+
+def one_that_never_comes_is_not_waited_for():
+    with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
+        ebb.wait_audit(PATIENCE, ev="refill")
+        for _ in ("while it may still come", "and when it is known for what it is"):
+            answer = ebb.command("retire a/0")
+            check((answer["ev"], answer["reason"]) == ("refused", "unleased"), f"{answer}")
+        with open(os.path.join(ebb.run_dir, "lease/a.0.1"), "rb") as file:
+            check(file.read(1) == b"R", "and it is not told to leave")
+        ebb.terminate()
+        check(not ebb.signals() and len(leaders(ebb)) == 1, "nobody touches it")
+
+
+def a_stranger_at_the_gate():
+    """Somebody waits at the lease of a worker that does not use it."""
+    with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
+        ebb.wait_audit(PATIENCE, ev="refill")
+        lease = os.path.join(ebb.run_dir, "lease/a.0.1")
+        with subprocess.Popen(["/usr/bin/flock", lease, "/bin/true"]) as stranger:
+            wait_for(lambda: [line for line in read("/proc/locks").splitlines()
+                              if "->" in line and f" {stranger.pid} " in line], PATIENCE, "the stranger waits")
+            ebb.wait_audit(PATIENCE, ev="warning", reason="unleased")
+            ebb.send("drain a")
+            ebb.wait_audit(PATIENCE, ev="due")
+            check(not ebb.audit(ev="ready") and not ebb.audit(ev="fenced"), "it proves nothing of the worker")
+            ebb.terminate()  # and lets the stranger in
+        check(not ebb.signals() and len(leaders(ebb)) == 1, "nobody touches the worker")
+
+
+def stop_that_leaves_somebody():
+    with Ebb({"a": {}}, watch=False) as ebb:
+        ebb.ready()
+        release = os.path.join(ebb.home, "release")
+        order = ebb.order("a", 0, ["until", release])
+        ebb.wait_journal(PATIENCE, ev="start", order=order)
+        ebb.send("stop id=stop")
+        ebb.wait_audit(PATIENCE, ev="due")
+        ebb.stop_and_leave()
+        answers = [(r["ev"], r.get("reason")) for r in ebb.audit(id="stop") if r["ev"] != "accepted"]
+        check(answers == [("refused", "busy")], f"not all have gone: {answers}")
+        write(release, "")
+        ebb.done(order)
+
+
+def audit_that_cannot_be_rotated():
+    """The new file cannot be opened: nothing is lost, neither of the old ones nor of what follows."""
+    line = '{"t":"2000-01-01T00:00:00.000000Z","ev":"start","text":"'
+    line += "x" * (512 - len(line) - 3) + '"}\n'  # so that the file is all but full
+    with Ebb({"a": {}}, watch=False, start=False) as ebb:
+        os.mkdir(ebb.run_dir)
+        path = os.path.join(ebb.run_dir, "audit")
+        write(path, line * ((8 << 20) // len(line) - 1))
+        write(path + ".1", line)
+        ebb.audit_lines = Lines(path)
+        start_faulty(ebb, "no-audit-file:2")
+        ebb.wait_audit(PATIENCE, ev="ready")
+        check(ebb.command("retire a/0")["ev"] == "done", "records go on")
+        check("fault: no-audit-file" in read(ebb.log), "the new one could not be opened")
+        check(ebb.audit(ev="ready", generation=2), "in the file that was shifted")
+        check(not os.path.exists(path + ".3"), "no old one is pushed out by each of them")
+        check(read(path + ".2") == line and read(path + ".1").startswith(line * 100), "the old ones are what they were")
+
+
+main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_that_never_comes_is_not_waited_for,
+     a_stranger_at_the_gate, stop_that_leaves_somebody, audit_that_cannot_be_rotated)
