@@ -162,31 +162,30 @@ class Scene:
 
     def settled(self):
         """Each slot has its worker, known to use its lease, and nobody else is there."""
-        places = leaders(self.ebb)
-        if any(len(pids) > 1 for pids in places.values()):
-            raise Failure(f"a slot is doubled: {places}")
-        count = {pool: sum(1 for name, _slot in places if name == pool) for pool in "abc"}
         pools = {pool["name"]: pool for pool in self.ebb.status()["pools"]}
-        return (all(count[pool] in sizes for pool, sizes in self.sizes().items()) and
-                all(pools[name]["ready"] == count[name] and not pools[name]["due"] for name in count) and places)
-
-    def never_two(self):
-        return all(len(pids) == 1 for pids in leaders(self.ebb).values())
+        if any(pools[name]["due"] or pools[name]["ready"] not in sizes for name, sizes in self.sizes().items()):
+            return None
+        places = leaders(self.ebb)
+        check(all(len(pids) == 1 for pids in places.values()), f"a slot is doubled: {places}")
+        return all(sum(1 for of, _slot in places if of == name) == pool["ready"] for name, pool in pools.items()) and places
 
     def judge(self, fresh):
         """The last ebbd is up (or has just been through): everything that was begun comes to its end."""
         ebb = self.ebb
         check(ebb.command("note warning text=seen")["ev"] == "done", "its first turn is over")
-        check(self.never_two(), f"a slot is doubled: {leaders(ebb)}")
+        now = leaders(ebb)
+        check(all(len(pids) == 1 for pids in now.values()), f"a slot is doubled: {now}")
         if not os.path.exists(self.release):
             check(not ebb.audit(ev="refill", pool="a", slot=0, generation=2), "a/0 still works: its helper does")
             check(running(self.pids["a", 1]), "who is in a job goes on")
         self.let_go()
-        for pool, slot in leaders(ebb):  # who has come to its lease unseen is known when it comes again
+        for pool, slot in now:  # who has come to its lease unseen is known when it comes again
             ebb.order(pool, slot, ["work", 0])
         helped = ebb.wait_journal(PATIENCE, ev="helped", order=self.helped)
         for order, place in ((self.job, ("a", 1)), (self.due, ("b", 0))):
             check(ebb.done(order)["pid"] == self.pids[place], f"{place} has finished its job")
+        for record in ebb.audit(ev="accepted"):
+            wait_for(lambda name=record["id"]: self.answered(name), PATIENCE, f"{record['id']} is answered")
         places = wait_for(self.settled, PATIENCE, f"the pools are at size {self.sizes()}")
         known = {r["pid"] for r in fresh() if r["ev"] in ("takeover", "refill")}
         check({pids[0] for pids in places.values()} <= known, f"all are known: {places} {known}")
@@ -195,8 +194,6 @@ class Scene:
         check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
         if self.accepted("busy"):
             check(not running(self.pids["a", 1]), "who was to go has gone")
-        for record in ebb.audit(ev="accepted"):
-            wait_for(lambda name=record["id"]: self.answered(name), PATIENCE, f"{record['id']} is answered")
         wait_for(self.tidy, PATIENCE, "no lease is left but those of workers")
 
     def tidy(self):

@@ -240,13 +240,20 @@ static void say_bad_board(struct keeper *keeper, int error) {
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING, .reason = "bad-board", .text = text});
 }
 
+/* Beside the board, or without one. How many, or negative errno. */
+static int take_unknown(struct keeper *keeper, uint64_t now_ns) {
+  struct board_view *found = calloc(1, sizeof(*found));
+  int n = -ENOMEM;
+  if (found)
+    n = takeover__search(keeper, found) ? takeover__run(keeper, found, now_ns) : 0;
+  free(found);
+  return n;
+}
+
 /* What is on the board comes before the configuration: pools and slots keep their places there, so that what is published
  * record by record is true after each. */
 static int take_over(struct keeper *keeper, const struct board_view *before, bool answers) {
-  _cleanup_free_ struct board_view *found = calloc(1, sizeof(*found));
   uint64_t now_ns = clock__monotonic_ns();
-  if (!found)
-    return -ENOMEM;
   takeover__roster(keeper, before, now_ns);
   int error = make_pools(keeper);
   int known = error ? error : takeover__run(keeper, before, now_ns);
@@ -254,8 +261,7 @@ static int take_over(struct keeper *keeper, const struct board_view *before, boo
     return known;
   if (answers)
     pending__restore(keeper, before);
-  (void)takeover__search(keeper, found);
-  int unknown = takeover__run(keeper, found, now_ns);
+  int unknown = take_unknown(keeper, now_ns);
   if (unknown < 0)
     return unknown;
   takeover__rest(keeper, before, now_ns);
