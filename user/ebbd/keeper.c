@@ -15,11 +15,11 @@
 #include "act.h"
 #include "board.h"
 #include "children.h"
-#include "cleanup.h"
 #include "clock.h"
 #include "control.h"
 #include "fault.h"
 #include "gate.h"
+#include "handover.h"
 #include "log.h"
 #include "pending.h"
 #include "procstat.h"
@@ -28,7 +28,6 @@
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
-#include "takeover.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -213,88 +212,6 @@ static int take_run_dir(struct keeper *keeper) {
   return keeper->lease_dirfd < 0 ? -errno : 0;
 }
 
-static int make_pools(struct keeper *keeper) {
-  uint64_t now_ns = clock__monotonic_ns();
-  int error = 0;
-  for (uint32_t i = 0; !error && i < keeper->config.n_pools; i++)
-    error = roster__apply(keeper, &keeper->config.pools[i], now_ns);
-  return error;
-}
-
-/* What the last ebbd knew. A board that cannot be read is not guessed at. */
-static int read_board(struct keeper *keeper, struct board_view *ret_before) {
-  struct seqfile file;
-  int error = board__open(&file, keeper->run_dirfd);
-  if (error)
-    return error == -ENOENT ? 0 : error;
-  error = board__view(&file, ret_before);
-  seqfile__close(&file);
-  return error;
-}
-
-static void say_bad_board(struct keeper *keeper, int error) {
-  char text[128];
-  (void)snprintf(text, sizeof(text), "the board cannot be read (%s): looking for workers by their lease",
-                 strerror(-error));
-  log__warning("%s", text);
-  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING, .reason = "bad-board", .text = text});
-}
-
-/* Beside the board, or without one. How many, or negative errno. */
-static int take_unknown(struct keeper *keeper, uint64_t now_ns) {
-  struct board_view *found = calloc(1, sizeof(*found));
-  int n = -ENOMEM;
-  if (found)
-    n = takeover__search(keeper, found) ? takeover__run(keeper, found, now_ns) : 0;
-  free(found);
-  return n;
-}
-
-/* What is on the board comes before the configuration: pools and slots keep their places there, so that what is published
- * record by record is true after each. */
-static int take_over(struct keeper *keeper, const struct board_view *before, bool answers) {
-  uint64_t now_ns = clock__monotonic_ns();
-  takeover__roster(keeper, before, now_ns);
-  int error = make_pools(keeper);
-  int known = error ? error : takeover__run(keeper, before, now_ns);
-  if (known < 0)
-    return known;
-  if (answers)
-    pending__restore(keeper, before);
-  int unknown = take_unknown(keeper, now_ns);
-  if (unknown < 0)
-    return unknown;
-  takeover__rest(keeper, before, now_ns);
-  takeover__sweep(keeper, now_ns);
-  roster__tidy(keeper);
-  if (known + unknown)
-    log__info("took over %d workers", known + unknown);
-  return 0;
-}
-
-/* The board of the last ebbd is read before it becomes ours. */
-static int take_board(struct keeper *keeper) {
-  _cleanup_free_ struct board_view *before = calloc(1, sizeof(*before));
-  bool kept = false;
-  if (!before)
-    return -ENOMEM;
-  int unread = read_board(keeper, before);
-  int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, &kept);
-  if (error) {
-    log__error("board: %s", strerror(-error));
-    return error;
-  }
-  /* It died while it wrote a record. Each field of that is as it was before or after, and no process is believed. */
-  if (unread == -EAGAIN && kept)
-    unread = board__view(&keeper->board, before);
-  if (unread)
-    say_bad_board(keeper, unread);
-  FAULT(BOARD_OURS);
-  error = take_over(keeper, before, kept && !unread);
-  FAULT(ALL_TAKEN);
-  return error;
-}
-
 /* What helps against the shortage that we fight; each may be refused to an ordinary user. */
 static void protect(struct keeper *keeper) {
   (void)selfprotect__open_files(&keeper->open_files);
@@ -316,7 +233,7 @@ static int assemble(struct keeper *keeper) {
   if (!error)
     error = make_loop(keeper);
   if (!error)
-    error = take_board(keeper);
+    error = handover__run(keeper);
   if (!error)
     error = control__open(keeper);
   if (error) {
