@@ -38,14 +38,12 @@ bench_parts := tools/bench/hand.c tools/bench/setting.c
 obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 san  = $(patsubst %.c,$(B)/san/%.o,$(1))
 skels := $(B)/skel/ebb.skel.h $(B)/skel/probe.skel.h
-
 LIBS_COMMON := -linih
 LIBS_KERN   := -lbpf -lelf -lz
 LIBS_LOOP   := -lsystemd
 LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
-
 KERNELS ?= 6.1 6.12
 
 .PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
@@ -109,16 +107,14 @@ $(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
-
 $(B)/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
-
 $(B)/ebb: $(call obj,$(cli)) $(B)/libcommon.a
+$(B)/ebbd: LIBS = $(LIBS_LOOP)
+$(B)/ebb-watch: LIBS = $(LIBS_KERN) $(LIBS_LOOP)
+$(B)/ebb: LIBS = $(LIBS_CLI)
+$(programs):
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_CLI)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS)
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -136,6 +132,8 @@ $(B)/bpf/%.o: bpf/%.c
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
 $(B)/bpf/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf))
+$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
+$(B)/bpf/ebb.linked.o $(B)/bpf-arm64/ebb.linked.o:
 	$(call say,BPFLINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
@@ -152,11 +150,9 @@ $(B)/bpf-arm64/%.o: bpf/%.c
 	$(call say,BPF64,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_arm64,$(BPFFLAGS)) -c -o $@ $<
 
-$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
-	$(call say,BPFLINK,$@)
-	$(Q)$(BPFTOOL) gen object $@ $^
-
 $(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
+$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
+$(B)/vm/missing.bpf.o $(B)/bpf/floor.bpf.o:
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
@@ -194,11 +190,6 @@ $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lbpf
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
-$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
-$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
-	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
-
 $(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
 $(B)/bench/cost: $(call obj,$(bench_parts))
 $(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a
