@@ -70,8 +70,8 @@ def leaders(ebb):
 class Scene:
     """What the ebbd with faults finds, what is asked of it, and what must be true in the end."""
 
-    def __init__(self, ebb):
-        self.ebb = ebb
+    def __init__(self, ebb, fault):
+        self.ebb, self.fault = ebb, fault
         self.release = os.path.join(ebb.home, "release")
         self.seen = 0
 
@@ -157,7 +157,8 @@ class Scene:
 
     def sizes(self):
         """As they have to be in the end; what was not accepted may be so or not."""
-        b = {1} if self.accepted("resume") else {0} if self.accepted("drain") else {0, 1}
+        wished = self.fault.startswith("wished")  # on the board, but it died before it could say so
+        b = {1} if self.accepted("resume") else {0} if self.accepted("drain") and not wished else {0, 1}
         return {"a": {4} if self.accepted("more") else {3, 4}, "b": b, "c": {0} if self.accepted("empty") else {0, 1}}
 
     def settled(self):
@@ -222,7 +223,7 @@ def play(fault, does):
     point = fault.partition(":")[0]
     ends = does.startswith("ends")
     with arrange() as ebb:
-        scene = Scene(ebb)
+        scene = Scene(ebb, fault)
         scene.prepare()
         begun = len(ebb.audit())
         start_faulty(ebb, fault)

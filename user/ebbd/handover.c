@@ -23,17 +23,6 @@ static int make_pools(struct keeper *keeper) {
   return error;
 }
 
-/* What the last ebbd knew. A board that cannot be read is not guessed at. */
-static int read_board(struct keeper *keeper, struct board_view *ret_before) {
-  struct seqfile file;
-  int error = board__open(&file, keeper->run_dirfd);
-  if (error)
-    return error == -ENOENT ? 0 : error;
-  error = board__view(&file, ret_before);
-  seqfile__close(&file);
-  return error;
-}
-
 static void say_bad_board(struct keeper *keeper, int error) {
   char text[128];
   (void)snprintf(text, sizeof(text), "the board cannot be read (%s): looking for workers by their lease",
@@ -74,25 +63,36 @@ static int take_over(struct keeper *keeper, const struct board_view *before, boo
   return 0;
 }
 
-/* The board of the last ebbd is read before it becomes ours. */
+/*
+ * The board of the last ebbd is read once it is ours: a record that was half written is then as good as any other (each
+ * field is as it was before or after, and no process is believed), and nobody waits for its end. One that cannot be ours
+ * is read as it was. What cannot be read is not guessed at.
+ */
+static int take_board(struct keeper *keeper, struct board_view *ret_before, bool *ret_kept) {
+  struct seqfile old = {0};
+  int unread = board__open(&old, keeper->run_dirfd);
+  int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, ret_kept);
+  if (!error && !unread)
+    unread = board__view(*ret_kept ? &keeper->board : &old, ret_before);
+  seqfile__close(&old);
+  if (error)
+    log__error("board: %s", strerror(-error));
+  else if (unread && unread != -ENOENT)
+    say_bad_board(keeper, unread);
+  *ret_kept &= !unread;
+  return error;
+}
+
 int handover__run(struct keeper *keeper) {
   _cleanup_free_ struct board_view *before = calloc(1, sizeof(*before));
   bool kept = false;
   if (!before)
     return -ENOMEM;
-  int unread = read_board(keeper, before);
-  int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, &kept);
-  if (error) {
-    log__error("board: %s", strerror(-error));
+  int error = take_board(keeper, before, &kept);
+  if (error)
     return error;
-  }
-  /* It died while it wrote a record. Each field of that is as it was before or after, and no process is believed. */
-  if (unread == -EAGAIN && kept)
-    unread = board__view(&keeper->board, before);
-  if (unread)
-    say_bad_board(keeper, unread);
   FAULT(BOARD_OURS);
-  error = take_over(keeper, before, kept && !unread);
+  error = take_over(keeper, before, kept);
   FAULT(ALL_TAKEN);
   return error;
 }
