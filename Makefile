@@ -110,16 +110,14 @@ $(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/ebbd $(B)/next/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_LOOP)
-
 $(B)/ebb-watch $(B)/next/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
-
 $(B)/ebb $(B)/next/ebb: $(call obj,$(cli)) $(B)/libcommon.a
+$(B)/ebbd $(B)/next/ebbd: LIBS = $(LIBS_LOOP)
+$(B)/ebb-watch $(B)/next/ebb-watch: LIBS = $(LIBS_KERN) $(LIBS_LOOP)
+$(B)/ebb $(B)/next/ebb: LIBS = $(LIBS_CLI)
+$(programs) $(next):
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS_CLI)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS)
 
 # The programs of a later version, for the drill of an upgrade: the same, but that they share files of another version.
 $(next): $(B)/next/board.o $(B)/next/trace.o
@@ -133,7 +131,7 @@ $(B)/obj/%.o: %.c
 
 $(B)/san/%.o: %.c
 	$(call say,CC-SAN,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -DEBB_FAULTS -c -o $@ $<
 
 # Kernel side: one object of all programs, and the probe that says what this kernel can do.
 $(call obj,$(kern)) $(call san,$(bpfts)): | $(skels)
@@ -143,6 +141,8 @@ $(B)/bpf/%.o: bpf/%.c
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
 $(B)/bpf/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf))
+$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
+$(B)/bpf/ebb.linked.o $(B)/bpf-arm64/ebb.linked.o:
 	$(call say,BPFLINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
@@ -159,11 +159,9 @@ $(B)/bpf-arm64/%.o: bpf/%.c
 	$(call say,BPF64,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_arm64,$(BPFFLAGS)) -c -o $@ $<
 
-$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
-	$(call say,BPFLINK,$@)
-	$(Q)$(BPFTOOL) gen object $@ $^
-
 $(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
+$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
+$(B)/vm/missing.bpf.o $(B)/bpf/floor.bpf.o:
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
@@ -173,10 +171,15 @@ bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next)
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next) $(B)/faulty/ebbd
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
           $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
+
+# What tests let fail: sanitized, with the points of user/base/fault.h.
+$(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call say,LINK,$@)
@@ -185,8 +188,6 @@ $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) -lcmocka
-
-$(call san,$(kern)): | $(skels)
 
 $(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
 $(B)/lib/%: $(B)/obj/tests/lib/%.o
@@ -198,11 +199,6 @@ $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lbpf
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
-$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
-$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
-	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
-
 $(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
 $(B)/bench/cost: $(call obj,$(bench_parts))
 $(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a

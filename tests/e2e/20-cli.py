@@ -207,7 +207,7 @@ def check_and_doctor(ebb):
     check("\nebb-watch (%d): " % watch["pid"] in text and "system calls filtered" in text, f"doctor says so: {text}")
     if os.geteuid() == 0:
         ebbd = daemons["ebbd"]
-        kept = {"setuid", "setgid", "chown", "kill", "sys_resource", "ipc_lock"}
+        kept = {"setuid", "setgid", "chown", "kill", "sys_resource", "sys_ptrace", "ipc_lock"}
         check(set(ebbd["capabilities"]) | set(ebbd["missing"]) == kept and ebbd["filtered"], f"and so is ebbd: {ebbd}")
         check(not ebbd["no_new_privs"], f"but not its workers: {ebbd}")
         check("sys_admin" not in watch["capabilities"] + watch["missing"], f"{watch}")

@@ -177,6 +177,7 @@ class Ebb:
         self.user, self.watch, self.within, self.through = user, watch, within, through
         self.pools, self.host = pools, dict(host or {})
         self.environ = {**os.environ, **(environ or {})}
+        self.program = None  # ebbd itself, if it is another one
         self.process, self.log = None, os.path.join(self.home, "ebbd.log")
         self.audit_lines = Lines(os.path.join(self.run_dir, "audit"))
         self.journal_lines = Lines(os.path.join(self.spool, "journal"))
@@ -229,7 +230,7 @@ class Ebb:
 
     # ebbd.
     def start(self, *options, serve=True):
-        command = [os.path.join(self.programs, "ebbd"), "--config", self.config, "--run-dir", self.run_dir]
+        command = [self.program or os.path.join(self.programs, "ebbd"), "--config", self.config, "--run-dir", self.run_dir]
         command += [] if self.watch else ["--no-watch"]
         starts = len(self.audit(ev="start"))
         if self.user and os.geteuid() != 0:

@@ -110,6 +110,18 @@ class Worker:
             self.journal.write("helped", order=self.order)
             os._exit(len(memory) == 0)
 
+    def until(self, path):
+        while not os.path.exists(path):
+            time.sleep(0.02)
+
+    def helper_until(self, path):
+        """A child that goes on with the job until there is such a file."""
+        if os.fork() == 0:
+            self.journal.write("helper", order=self.order)
+            self.until(path)
+            self.journal.write("helped", order=self.order)
+            os._exit(0)
+
     def turns(self, number, seconds, *labels):
         """That many short jobs in a row, of these kinds in turn (for an order that is done without the lease)."""
         for i in range(number):
@@ -168,7 +180,8 @@ class Worker:
         time.sleep(10)
 
     STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "shm": shm, "creep": creep, "work": work,
-             "until": until, "again": again, "thrash": thrash, "helper": helper, "turns": turns, "children": children,
+             "until": until, "helper_until": helper_until, "again": again, "thrash": thrash, "helper": helper,
+             "turns": turns, "children": children,
              "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}
 
     # Life.

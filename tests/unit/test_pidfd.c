@@ -184,6 +184,43 @@ static void older_kernels_reach_the_group_too(void **state) {
   disband(&group);
 }
 
+static void without_a_number_older_kernels_reach_the_leader_alone(void **state) {
+  struct group group;
+  pid_t pid;
+
+  (void)state;
+  form_group(&group, false);
+  pid = fork_child();
+  if (pid == 0) {
+    if (!refuse_flags())
+      _exit(1);
+    _exit(pidfd__signal_group_or_process(group.pidfds[0], SIGTERM) ? 2 : 0);
+  }
+  assert_int_equal(reap_child(pid), 0);
+  UNTIL(has_ended(group.pidfds[0]));
+  for (int i = 1; i < GROUP; i++) {
+    assert_false(has_ended(group.pidfds[i]));
+    assert_int_equal(pidfd__signal(group.pidfds[i], SIGKILL), 0);
+  }
+  disband(&group);
+}
+
+static void without_a_number_the_group_is_reached_where_it_can_be_named(void **state) {
+  struct group group;
+
+  (void)state;
+  form_group(&group, false);
+  if (pidfd__signal_group_or_process(group.pidfds[0], SIGTERM) == 0 &&
+      syscall(SYS_pidfd_send_signal, group.pidfds[1], 0, NULL, 1U << 2) == -1 && errno == EINVAL) {
+    (void)pidfd__signal_group(group.pidfds[0], group.leader, SIGKILL);
+    disband(&group);
+    SKIP("before Linux 6.9");
+  }
+  for (int i = 0; i < GROUP; i++)
+    UNTIL(has_ended(group.pidfds[i]));
+  disband(&group);
+}
+
 /* kill(2) takes 0, 1 and -1 for "us", "init" and "everybody". Signal 0: even a broken guard would harm nobody. */
 static void never_signals_everybody(void **state) {
   _cleanup_fd_ int fd = pidfd__open(getpid());
@@ -201,6 +238,8 @@ int main(void) {
       cmocka_unit_test(whole_group_is_reached),
       cmocka_unit_test(group_is_reached_after_its_leader_ended),
       cmocka_unit_test(older_kernels_reach_the_group_too),
+      cmocka_unit_test(without_a_number_older_kernels_reach_the_leader_alone),
+      cmocka_unit_test(without_a_number_the_group_is_reached_where_it_can_be_named),
       cmocka_unit_test(never_signals_everybody),
   };
 

@@ -160,6 +160,7 @@ static bool has_memory(pid_t pid, uint64_t least, uint64_t most) {
 
 static void memory_outlives_the_first_thread(void **state) {
   struct procrollup rollup;
+  char path[4096];
   pthread_t thread;
   pid_t pid;
 
@@ -172,6 +173,8 @@ static void memory_outlives_the_first_thread(void **state) {
   UNTIL(state_of(pid) == 'Z');
   UNTIL(!procrollup__read(pid, &rollup) && rollup.own_bytes >= 8 * MIB); /* all of it has been touched */
   assert_true(has_memory(pid, 8 * MIB, UINT64_MAX));
+  assert_int_equal(procenv__read(pid, "PATH", path, sizeof(path)), 0); /* so does its environment */
+  assert_string_equal(path, getenv("PATH"));
   assert_int_equal(kill(pid, SIGKILL), 0);
   UNTIL(has_memory(pid, 0, 0));
   (void)reap_child(pid);

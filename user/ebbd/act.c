@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "ebb/lease.h"
+#include "fault.h"
 #include "log.h"
 #include "pending.h"
+#include "publish.h"
 #include "reload.h"
 #include "roster.h"
 #include "text.h"
@@ -28,13 +30,19 @@ struct call {
 
 static const char too_many[] = "too-many-pending";
 
-/* Say yes: audit it, and remember what its outcome depends on. false: no place to remember it. */
-static bool accept(const struct call *call, enum pending_kind kind) {
+/* There has to be a place to remember what the outcome depends on. */
+static bool no_place(const struct call *call) {
+  return call->command->id[0] && !pending__new(call->keeper);
+}
+
+/*
+ * Say yes, once what is wished for is set and a place was found free. Both are put on the board before that: what was
+ * accepted outlives us.
+ */
+static void accept(const struct call *call, enum pending_kind kind) {
   const struct command *command = call->command;
-  if (kind != PENDING_NONE && command->id[0]) {
+  if (command->id[0]) {
     struct pending *pending = pending__new(call->keeper);
-    if (!pending)
-      return false;
     *pending = (struct pending){
         .kind = kind,
         .verb = command->verb,
@@ -44,19 +52,14 @@ static bool accept(const struct call *call, enum pending_kind kind) {
     };
     (void)text__copy(pending->id, sizeof(pending->id), command->id);
   }
+  publish__all(call->keeper);
+  FAULT(WISHED);
   if (command->id[0] || !command->by[0])
     audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_ACCEPTED,
                                                               .id = command->id,
                                                               .by = command->by,
                                                               .text = command__verb_name(command->verb)});
-  return true;
-}
-
-static void done(const struct call *call) {
-  if (call->command->id[0])
-    audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_DONE,
-                                                              .id = call->command->id,
-                                                              .text = command__verb_name(call->command->verb)});
+  FAULT(ACCEPTED);
 }
 
 static bool retirement_held(const struct call *call) {
@@ -79,6 +82,10 @@ static const char *retire_slot(const struct call *call) {
       (void)worker__ask_out(call->keeper, slot, &(struct retirement){.reason = slot->reason}, call->now_ns);
     return NULL;
   }
+  if (slot->state == EBB_SLOT_UNLEASED)
+    return reason__name(REASON_UNLEASED); /* nothing will ever prove it idle */
+  if (no_place(call))
+    return too_many;
   if (answers_request(call)) {
     if (!call->pool->requests)
       return "no-request";
@@ -87,15 +94,16 @@ static const char *retire_slot(const struct call *call) {
   } else if (retirement_held(call)) {
     return "hold";
   }
-  if (!accept(call, PENDING_RETIRE))
-    return too_many;
-  if (!call->command->refill)
-    slot->closed = true;
   const struct command *command = call->command;
+  enum reason reason = reason__find(command->reason);
+  if (!command->refill)
+    slot->closed = true;
+  if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
+    slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
+  accept(call, PENDING_RETIRE);
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
                                       EBB_UNKNOWN};
-  const struct retirement why = {
-      .reason = reason__find(command->reason), .id = command->id, .by = command->by, .memory = &memory};
+  const struct retirement why = {.reason = reason, .id = command->id, .by = command->by, .memory = &memory};
   (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
   return NULL;
 }
@@ -110,10 +118,11 @@ static const char *retire_any(const struct call *call) {
     return "bad-option"; /* which slot should stay empty is not known yet */
   if (retirement_held(call))
     return "hold";
-  if (!accept(call, PENDING_CHOICE))
+  if (no_place(call))
     return too_many;
   call->pool->requests++;
   call->pool->requested_ns = call->now_ns;
+  accept(call, PENDING_CHOICE);
   return NULL;
 }
 
@@ -132,10 +141,11 @@ static void open_slot(struct slot *slot) {
 static const char *do_refill(const struct call *call) {
   if (call->pool->drained && call->slot)
     return "drained"; /* a pool is drained as a whole, and comes back as a whole */
-  if (!accept(call, PENDING_FULL))
+  if (no_place(call))
     return too_many;
   call->pool->drained = false;
   for_each_slot_of(slot, call->keeper, call->pool) if (!call->slot || slot == call->slot) open_slot(slot);
+  accept(call, PENDING_FULL);
   return NULL;
 }
 
@@ -147,18 +157,20 @@ static const char *do_scale(const struct call *call) {
     return "bad-value";
   if (!roster__has_room(call->keeper, call->pool, (uint64_t)size))
     return "no-room";
-  if (!accept(call, PENDING_FULL))
+  if (no_place(call))
     return too_many;
   (void)roster__resize(call->keeper, call->pool, (uint32_t)size, call->now_ns);
+  accept(call, PENDING_FULL);
   return NULL;
 }
 
 #define for_each_aim(aim, call) for_each_pool(aim, (call)->keeper) if (!(call)->pool || aim == (call)->pool)
 
 static const char *do_drain(const struct call *call) {
-  if (!accept(call, PENDING_EMPTY))
+  if (no_place(call))
     return too_many;
   for_each_aim(pool, call) pool->drained = true; /* the turn that follows lets the workers go */
+  accept(call, PENDING_EMPTY);
   return NULL;
 }
 
@@ -170,13 +182,14 @@ static void record_pool(const struct call *call, const struct pool *pool, enum a
 }
 
 static const char *do_resume(const struct call *call) {
-  if (!accept(call, PENDING_FULL))
+  if (no_place(call))
     return too_many;
   for_each_aim(pool, call) {
     pool->drained = false;
     pool->hold_retire_ns = pool->hold_refill_ns = 0;
-    record_pool(call, pool, AUDIT_RESUME, NULL);
   }
+  accept(call, PENDING_FULL);
+  for_each_aim(pool, call) record_pool(call, pool, AUDIT_RESUME, NULL);
   return NULL;
 }
 
@@ -184,15 +197,16 @@ static const char *do_hold(const struct call *call) {
   static const char *const texts[] = {NULL, "retire", "refill", "all"};
   enum command_hold what = call->command->what;
   uint64_t until_ns = call->now_ns + call->command->for_ns;
-  (void)accept(call, PENDING_NONE);
+  if (no_place(call))
+    return too_many;
   for_each_aim(pool, call) {
     if (what & COMMAND_HOLD_RETIRE)
       pool->hold_retire_ns = until_ns;
     if (what & COMMAND_HOLD_REFILL)
       pool->hold_refill_ns = until_ns;
-    record_pool(call, pool, AUDIT_HOLD, texts[what]);
   }
-  done(call);
+  accept(call, PENDING_NOW);
+  for_each_aim(pool, call) record_pool(call, pool, AUDIT_HOLD, texts[what]);
   return NULL;
 }
 
@@ -200,8 +214,10 @@ static const char *do_note(const struct call *call) {
   const struct command *command = call->command;
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
                                       command->freed_bytes};
+  if (no_place(call))
+    return too_many;
   if (command->id[0])
-    (void)accept(call, PENDING_NONE);
+    accept(call, PENDING_NOW);
   const struct audit_worker worker = {
       .pool = command->pool,
       .slot = command->slot,
@@ -216,12 +232,13 @@ static const char *do_note(const struct call *call) {
                                                             .by = command->by,
                                                             .memory = &memory,
                                                             .text = command->text});
-  done(call);
   return NULL;
 }
 
 static const char *do_reload(const struct call *call) {
   struct config_error error;
+  if (no_place(call))
+    return too_many;
   if (reload__read(call->keeper, &error)) {
     log__error("reload: %s: the old configuration stays", error.text);
     audit__write(&call->keeper->audit, &(struct audit_record){.event = AUDIT_WARNING,
@@ -230,15 +247,18 @@ static const char *do_reload(const struct call *call) {
                                                               .text = error.text});
     return "bad-configuration";
   }
-  (void)accept(call, PENDING_NONE);
   reload__apply(call->keeper, call->now_ns);
-  done(call);
+  FAULT(RELOADED);
+  accept(call, PENDING_NOW);
   return NULL;
 }
 
 static const char *do_stop(const struct call *call) {
-  (void)accept(call, PENDING_NONE);
-  act__stop(call->keeper, call->command->id, call->now_ns);
+  /* Who waits for the workers to finish has to know that somebody else did not; and this one is not superseded. */
+  if (no_place(call))
+    return too_many;
+  act__stop(call->keeper, call->now_ns);
+  accept(call, PENDING_STOP);
   return NULL;
 }
 
@@ -272,21 +292,17 @@ static void wait_for_busy(struct keeper *keeper, uint64_t now_ns) {
     log__info("waiting for %s/%u (pid %d) %s", slot->pool->config.name, slot->number, slot->pid,
               slot->leased ? "to finish its job" : "to come to its lease, or to end");
   }
+  FAULT(STOPPING);
   record_stop(keeper, "waiting for %u workers in the middle of a job", busy);
   keeper->stop = STOP_WAITING;
   keeper->stop_ns =
       keeper->config.stop_timeout_ns == EBB_UNKNOWN ? UINT64_MAX : now_ns + keeper->config.stop_timeout_ns;
 }
 
-void act__stop(struct keeper *keeper, const char *id, uint64_t now_ns) {
+void act__stop(struct keeper *keeper, uint64_t now_ns) {
   if (keeper->stop == STOP_DONE)
     return;
-  /* Who waits for the workers to finish has to know that somebody else did not. */
-  if (keeper->stop_id[0])
-    audit__write(
-        &keeper->audit,
-        &(struct audit_record){.event = AUDIT_REFUSED, .id = keeper->stop_id, .reason = "superseded", .text = "stop"});
-  (void)text__copy(keeper->stop_id, sizeof(keeper->stop_id), id);
+  pending__supersede_stop(keeper);
   if (keeper->stop == STOP_NO)
     wait_for_busy(keeper, now_ns);
   else
@@ -317,5 +333,7 @@ const char *act__do(struct keeper *keeper, const struct command *command, uint64
   if (call.pool && command->slot >= 0 && !(call.slot = roster__slot(keeper, call.pool, (uint32_t)command->slot)) &&
       !remark)
     return "no-such-slot";
-  return acts[command->verb](&call);
+  const char *refusal = acts[command->verb](&call);
+  pending__now(keeper);
+  return refusal;
 }

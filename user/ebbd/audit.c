@@ -9,8 +9,10 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "clock.h"
 #include "ebb/bounds.h"
+#include "fault.h"
 #include "log.h"
 #include "text.h"
 
@@ -30,20 +32,29 @@ enum audit_event audit__find(const char *name) {
   return AUDIT_N;
 }
 
+static bool ends_in_a_line(int fd, off_t size) {
+  char last = '\n';
+  return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
+/* On failure the old one stays open. */
 static int open_file(struct audit *audit) {
-  int fd = openat(audit->dirfd, AUDIT_NAME, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+  _cleanup_fd_ int fd = -1;
+  struct stat status;
+  if (!FAULT_FAILS(NO_AUDIT_FILE))
+    fd = openat(audit->dirfd, AUDIT_NAME, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
   if (fd < 0)
     return -errno;
-  struct stat status;
-  if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
-    (void)close(fd);
+  if (fstat(fd, &status) || !S_ISREG(status.st_mode))
     return -EPROTO;
-  }
   (void)fchmod(fd, 0640);
   if (audit->gid != (gid_t)-1)
     (void)fchown(fd, (uid_t)-1, audit->gid);
-  audit->fd = fd;
+  audit__close(audit);
   audit->bytes = (uint64_t)status.st_size;
+  audit->rotate_at = audit->bytes < AUDIT_BYTES_MAX ? AUDIT_BYTES_MAX : audit->bytes + AUDIT_RETRY_BYTES;
+  audit->torn = ends_in_a_line(fd, status.st_size);
+  audit->fd = steal_fd(&fd);
   return 0;
 }
 
@@ -60,17 +71,26 @@ void audit__close(struct audit *audit) {
 }
 
 /* A reader that follows the file sees it renamed, and goes on with the new one. */
-static void rotate(struct audit *audit) {
+static int shift(const struct audit *audit) {
   char from[32], to[32];
+  int r = 0;
   for (int i = AUDIT_FILES - 1; i > 0; i--) {
     (void)snprintf(to, sizeof(to), AUDIT_NAME ".%d", i);
     (void)snprintf(from, sizeof(from), i > 1 ? AUDIT_NAME ".%d" : AUDIT_NAME, i - 1);
-    (void)renameat(audit->dirfd, from, audit->dirfd, to);
+    r = renameat(audit->dirfd, from, audit->dirfd, to) ? -errno : 0;
   }
-  audit__close(audit);
-  int error = open_file(audit);
-  if (error)
-    log__error("audit: cannot open a new file: %s", strerror(-error));
+  return r;
+}
+
+/* Where there is no new file since the last rotation, another one would only push the old ones out. */
+static void rotate(struct audit *audit) {
+  int error = faccessat(audit->dirfd, AUDIT_NAME, F_OK, 0) ? 0 : shift(audit);
+  if (!error)
+    error = open_file(audit);
+  if (!error)
+    return;
+  audit->rotate_at = audit->bytes + AUDIT_RETRY_BYTES;
+  log__error("audit: cannot begin a new file, going on with the old one: %s", strerror(-error));
 }
 
 static void add_string(struct text *line, const char *key, const char *value) {
@@ -135,28 +155,38 @@ static void compose(struct text *line, const struct audit_record *record) {
   text__add(line, "}\n");
 }
 
+static ssize_t append(const struct audit *audit, const struct text *line) {
+  if (FAULT_FAILS(NO_AUDIT_ROOM))
+    return -1;
+  return write(audit->fd, line->data, FAULT_FAILS(HALF_AUDIT_ROOM) ? line->used / 2 : line->used);
+}
+
 static void store(struct audit *audit, const struct text *line) {
-  if (audit->bytes + line->used > AUDIT_BYTES_MAX)
+  if (audit->bytes + line->used > audit->rotate_at)
     rotate(audit);
-  ssize_t n = audit->fd < 0 ? -1 : write(audit->fd, line->data, line->used);
+  ssize_t n = append(audit, line);
   bool failed = n != (ssize_t)line->used;
   if (failed && !audit->failing)
     log__error("audit: a record could not be written: %s", n < 0 ? strerror(errno) : "disk full");
   audit->failing = failed;
-  if (n > 0)
-    audit->bytes += (uint64_t)n;
+  if (n <= 0)
+    return;
+  audit->bytes += (uint64_t)n;
+  audit->torn = line->data[n - 1] != '\n';
 }
 
 void audit__write(struct audit *audit, const struct audit_record *record) {
   char data[RECORD_BYTES];
   struct text line = TEXT(data);
+  const char *end_of_last = audit->torn ? "\n" : "";
+  text__add(&line, end_of_last);
   compose(&line, record);
   if (line.cut) { /* cannot happen with what ebbd writes; a half record would be worse than a short one */
     line = TEXT(data);
+    text__add(&line, end_of_last);
     compose(&line, &(struct audit_record){.event = record->event, .id = record->id, .text = "(record too long)"});
   }
   store(audit, &line);
   if (audit->journal)
-    (void)sd_journal_send("MESSAGE=%.*s", (int)line.used - 1, data, "PRIORITY=6", "EBB_EVENT=%s", names[record->event],
-                          NULL);
+    (void)sd_journal_send("MESSAGE=%s", strtok(data, "\n"), "PRIORITY=6", "EBB_EVENT=%s", names[record->event], NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The audit log: one JSON object a line, for everything that ebbd did or refused. Rotated by size; also sent to the
- * journal when there is one. Writing never fails the act that it records: a full disk is said once in the log.
+ * journal when there is one. Writing never fails the act that it records: a full disk is said once in the log, and a
+ * record of which only a part went in is a line of its own, so that it spoils no other.
  */
 #ifndef EBBD_AUDIT_H
 #define EBBD_AUDIT_H
@@ -13,7 +14,8 @@
 
 #define AUDIT_NAME "audit"
 #define AUDIT_BYTES_MAX (8u * 1024 * 1024)
-#define AUDIT_FILES 5 /* audit, audit.1 … audit.4 */
+#define AUDIT_RETRY_BYTES (1024u * 1024) /* a rotation that failed is tried again after so many */
+#define AUDIT_FILES 5                    /* audit, audit.1 … audit.4 */
 
 #define AUDIT_EVENTS(X)                                                                                                \
   X(START, "start")                                                                                                    \
@@ -81,6 +83,8 @@ struct audit {
   int dirfd;
   gid_t gid;
   uint64_t bytes;
+  uint64_t rotate_at; /* bytes */
+  bool torn;          /* the file ends in the middle of a line */
   bool journal;
   bool failing;
 };

@@ -9,7 +9,7 @@
 
 #include "keeper.h"
 
-/* Look if it is time to; sets slot->awaited, and slot->fresh_bytes of those. */
+/* Look if it is time to; sets slot->awaited (also of one that has come through while there was no ebbd), and slot->fresh_bytes of those. */
 void gate__turn(struct keeper *keeper, uint64_t now_ns);
 
 #endif

@@ -9,25 +9,27 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "act.h"
 #include "board.h"
 #include "children.h"
-#include "cleanup.h"
 #include "clock.h"
 #include "confine.h"
 #include "control.h"
+#include "fault.h"
 #include "gate.h"
+#include "handover.h"
 #include "log.h"
 #include "pending.h"
+#include "procstat.h"
 #include "publish.h"
 #include "reload.h"
 #include "roll.h"
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
-#include "takeover.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -79,11 +81,6 @@ static void end_holds(struct keeper *keeper, uint64_t now_ns) {
   }
 }
 
-static bool nobody_left(struct keeper *keeper) {
-  for_each_slot(slot, keeper) if (worker__present(slot)) return false;
-  return true;
-}
-
 static void slots_turn(struct keeper *keeper, uint64_t now_ns) {
   for_each_slot(slot, keeper) {
     /* A slot that has just become empty is filled in the same turn. */
@@ -103,10 +100,10 @@ static void turn(struct keeper *keeper) {
     slots_turn(keeper, now_ns);
   roll__turn(keeper, now_ns);
   pending__turn(keeper, now_ns);
-  if (keeper->stop == STOP_WAITING && nobody_left(keeper))
+  if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;
   else if (keeper->stop == STOP_WAITING && now_ns >= keeper->stop_ns)
-    act__stop(keeper, "", now_ns);
+    act__stop(keeper, now_ns);
   board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
   if (publish__turn(keeper))
     watchdog__ring(keeper);
@@ -144,7 +141,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     break;
   default:
     (void)sd_notify(0, "STOPPING=1\nSTATUS=waiting for busy workers");
-    act__stop(keeper, "", now_ns);
+    act__stop(keeper, now_ns);
   }
   return 0;
 }
@@ -188,6 +185,23 @@ static int find_group(struct keeper *keeper) {
   return 0;
 }
 
+static bool is_running(pid_t pid) {
+  struct procstat status;
+  return pid <= 0 || (procstat__read(pid, &status) == 0 && !procstat__is_zombie(&status));
+}
+
+/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. */
+static int lock_run_dir(struct keeper *keeper, pid_t *ret_holder) {
+  const struct timespec moment = {.tv_nsec = 5 * (long)NS_PER_MS};
+  uint64_t until_ns = clock__monotonic_ns() + (SPAWN_TIMEOUT_S + 1) * NS_PER_SEC;
+  for (;;) {
+    int fd = rundir__lock(keeper->run_dirfd, ret_holder);
+    if (fd != -EBUSY || is_running(*ret_holder) || clock__monotonic_ns() > until_ns)
+      return fd;
+    (void)nanosleep(&moment, NULL);
+  }
+}
+
 static int take_run_dir(struct keeper *keeper) {
   const char *path = rundir__path(keeper->options->run_dir);
   keeper->run_dirfd = rundir__make(path);
@@ -196,77 +210,18 @@ static int take_run_dir(struct keeper *keeper) {
     return keeper->run_dirfd;
   }
   pid_t holder;
-  keeper->lock_fd = rundir__lock(keeper->run_dirfd, &holder);
+  keeper->lock_fd = lock_run_dir(keeper, &holder);
   if (keeper->lock_fd == -EBUSY)
     log__error("run directory %s: ebbd is running already (pid %d)", path, holder);
   else if (keeper->lock_fd < 0)
     log__error("run directory %s: lock: %s", path, strerror(-keeper->lock_fd));
   if (keeper->lock_fd < 0)
     return keeper->lock_fd;
+  FAULT(LOCK_TAKEN);
   if (!realpath(path, keeper->run_path))
     return -errno;
   keeper->lease_dirfd = openat(keeper->run_dirfd, "lease", O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   return keeper->lease_dirfd < 0 ? -errno : 0;
-}
-
-static int make_pools(struct keeper *keeper) {
-  uint64_t now_ns = clock__monotonic_ns();
-  for (uint32_t i = 0; i < keeper->config.n_pools; i++) {
-    struct pool *pool = roster__new_pool(keeper);
-    int error = pool ? roster__arm(pool, &keeper->config.pools[i]) : -ENOSPC;
-    if (error)
-      return error;
-    if (!roster__resize(keeper, pool, keeper->config.pools[i].size, now_ns))
-      return -ENOSPC;
-  }
-  return 0;
-}
-
-static const char *trouble(int error) {
-  return error == -EPROTONOSUPPORT ? "was written by another version of ebb"
-         : error == -EPROTO        ? "is damaged"
-                                   : "cannot be read";
-}
-
-/* What the last ebbd knew. A board that cannot be read is not guessed at. */
-static void read_board(struct keeper *keeper, struct board_view *ret_before) {
-  struct seqfile file;
-  int error = board__open(&file, keeper->run_dirfd);
-  if (error == -ENOENT)
-    return;
-  if (!error) {
-    error = board__view(&file, ret_before);
-    seqfile__close(&file);
-  }
-  if (!error)
-    return;
-  char text[128];
-  (void)snprintf(text, sizeof(text), "the board %s: looking for workers by their lease", trouble(error));
-  log__warning("%s", text);
-  audit__write(&keeper->audit,
-               &(struct audit_record){.event = AUDIT_WARNING,
-                                      .reason = error == -EPROTONOSUPPORT ? "other-version" : "bad-board",
-                                      .text = text});
-}
-
-/* The board of the last ebbd is read before it becomes ours. */
-static int take_board(struct keeper *keeper) {
-  _cleanup_free_ struct board_view *before = calloc(1, sizeof(*before));
-  bool kept = false;
-  if (!before)
-    return -ENOMEM;
-  read_board(keeper, before);
-  int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, &kept);
-  if (error) {
-    log__error("board: %s", strerror(-error));
-    return error;
-  }
-  int n = takeover__run(keeper, before, clock__monotonic_ns());
-  if (takeover__search(keeper, before))
-    n += takeover__run(keeper, before, clock__monotonic_ns());
-  if (n)
-    log__info("took over %d workers", n);
-  return 0;
 }
 
 /* What helps against the shortage that we fight; each may be refused to an ordinary user. */
@@ -279,8 +234,7 @@ static void protect(struct keeper *keeper) {
     log__warning("cannot become a subreaper, ignoring: %s", strerror(-error));
 }
 
-/* After the search for workers to take over, which reads environments of other users' processes. The filter is first:
- * without no_new_privs it takes CAP_SYS_ADMIN. */
+/* The filter is first: without no_new_privs it takes CAP_SYS_ADMIN. */
 static void confine(void) {
   int error = confine__ebbd_calls();
   if (error && geteuid() == 0)
@@ -301,9 +255,7 @@ static int assemble(struct keeper *keeper) {
   if (!error)
     error = make_loop(keeper);
   if (!error)
-    error = make_pools(keeper);
-  if (!error)
-    error = take_board(keeper);
+    error = handover__run(keeper);
   if (!error)
     error = control__open(keeper);
   if (error) {
@@ -342,12 +294,11 @@ int keeper__run(struct keeper *keeper, const struct options *options, const stru
   turn(keeper);
   (void)sd_notify(0, "READY=1");
   error = sd_event_loop(keeper->event);
-  (void)publish__turn(keeper);
   pending__turn(keeper, clock__monotonic_ns());
-  pending__end(keeper);
+  FAULT(STOPPED);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = "ended"});
-  if (keeper->stop_id[0])
-    audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_DONE, .id = keeper->stop_id, .text = "stop"});
+  pending__end(keeper);
+  (void)publish__turn(keeper);
   take_apart(keeper);
   return error;
 }

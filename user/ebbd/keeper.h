@@ -37,6 +37,8 @@
 #define FENCE_RETRY_NS (1000ULL * 1000000ULL)
 /* The rest of a worker whose leader is gone is looked for this often. */
 #define LEAVING_POLL_NS (20ULL * 1000000ULL)
+/* What the system could not say of a worker (no descriptor, no memory) is asked again so often. */
+#define COMPLETE_RETRY_NS (1000ULL * 1000000ULL)
 /* A choice that the watch does not make within this time is made by ebbd, without figures. */
 #define CHOICE_TIMEOUT_NS (2000ULL * 1000000ULL)
 
@@ -82,6 +84,7 @@ struct slot {
   uint64_t born_ns;
   uint64_t recipe; /* that it was started by; 0: not known */
   sd_event_source *exit_source;
+  uint64_t complete_ns; /* what is not known of it is asked again then */
   /* The lease. */
   int lease_fd;
   struct lease_key lease_key;
@@ -105,7 +108,16 @@ struct slot {
 };
 
 /* A command that waits for its outcome. What it waits for is asked of the slots anew each turn. */
-enum pending_kind { PENDING_NONE, PENDING_RETIRE, PENDING_CHOICE, PENDING_EMPTY, PENDING_FULL, PENDING_STOP };
+enum pending_kind {
+  PENDING_NONE,
+  PENDING_RETIRE, /* this worker has gone, and its successor is up */
+  PENDING_CHOICE, /* somebody has been chosen */
+  PENDING_EMPTY,
+  PENDING_FULL,
+  PENDING_STOP, /* ebbd has ended, and nobody was left */
+  PENDING_NOW,  /* nothing: it is carried out, and only to be said so */
+  PENDING_N
+};
 
 struct pending {
   enum pending_kind kind;
@@ -145,7 +157,6 @@ struct keeper {
   bool news; /* the board has changed, and the watch has not been told */
   enum stop_phase stop;
   uint64_t stop_ns; /* busy workers are waited for until then; UINT64_MAX: without limit */
-  char stop_id[EBB_ID_BYTES];
   struct audit audit;
   struct seqfile board;
   struct watchdog watchdog;

@@ -12,6 +12,7 @@
 #include "children.h"
 #include "clock.h"
 #include "ebb/lease.h"
+#include "fault.h"
 #include "log.h"
 #include "pidfd.h"
 #include "procstat.h"
@@ -25,6 +26,11 @@ static bool is_recycle_code(const struct config_pool *config, int code) {
     if (config->exit_codes[i] == code)
       return true;
   return false;
+}
+
+/* Of one that was not our child, nobody tells how it ended: that is no failure of its pool. */
+static bool is_unknown(const struct audit_end *end) {
+  return end->code < 0 && end->signal < 0;
 }
 
 static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *arg) {
@@ -42,13 +48,16 @@ static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *ar
                                                       .worker = &worker,
                                                       .reason = slot->retired ? reason__name(slot->reason) : NULL,
                                                       .end = &slot->end});
+  FAULT(LEADER_GONE);
   worker__step(slot, SLOT_LEADER_EXITED, now_ns);
   slot->try_ns = now_ns;
   return 0;
 }
 
 int worker__watch_exit(struct keeper *keeper, struct slot *slot) {
-  int error = sd_event_add_io(keeper->event, &slot->exit_source, slot->pidfd, EPOLLIN, on_exited, slot);
+  int error = FAULT_FAILS(NO_EVENT)
+                  ? -errno
+                  : sd_event_add_io(keeper->event, &slot->exit_source, slot->pidfd, EPOLLIN, on_exited, slot);
   if (error < 0)
     return error;
   /* Reaping and retiring come before commands. */
@@ -61,7 +70,8 @@ static void reap(struct slot *slot) {
     (void)pidfd__wait(slot->pidfd, false, &code, &signal);
     children__forget(slot->pid);
   }
-  (void)close(slot->pidfd);
+  if (slot->pidfd >= 0)
+    (void)close(slot->pidfd);
   slot->pid = 0;
   slot->pidfd = -1;
 }
@@ -70,7 +80,8 @@ static void drop_lease(struct keeper *keeper, struct slot *slot) {
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
   (void)unlinkat(keeper->lease_dirfd, name, 0);
-  (void)close(slot->lease_fd);
+  if (slot->lease_fd >= 0)
+    (void)close(slot->lease_fd);
   slot->lease_fd = -1;
   slot->leased = slot->awaited = slot->holds = false;
 }
@@ -87,14 +98,16 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   const struct slot_end end = {
       .retired = slot->retired,
       .was_serving = slot->was_serving,
-      .recycled_code = is_recycle_code(config, slot->end.code),
+      .recycled_code = is_recycle_code(config, slot->end.code) || is_unknown(&slot->end),
       .lived_ns = now_ns - slot->born_ns,
       .ready_timeout_ns = config->ready_timeout_ns,
   };
   if (slot->retired)
     slot->pool->retired++;
   reap(slot);
+  FAULT(REAPED);
   drop_lease(keeper, slot);
+  FAULT(LEASE_GONE);
   worker__step(slot, SLOT_GONE, now_ns);
   slot->reason = REASON_NONE;
   bool young = slot__died_young(&end);
@@ -108,13 +121,12 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
 }
 
 /* Members other than the leader that still run. Negative errno: cannot be told. */
-static int find_rest(const struct keeper *keeper, const struct slot *slot, struct family_member *to, int max) {
+static int find_rest(const struct slot *slot, struct family_member *to, int max) {
   int orphans = slot->ours ? children__reap_orphans() : -ENOTSUP;
   if (orphans == 0)
     return 0;
-  char lease[PATH_MAX + LEASE_NAME_BYTES + 8], name[LEASE_NAME_BYTES];
-  worker__lease_name(slot, name);
-  (void)snprintf(lease, sizeof(lease), "%s/lease/%s", keeper->run_path, name);
+  char lease[LEASE_PATH_BYTES];
+  worker__lease_path(slot, lease);
   const struct family_root root = {.pid = slot->pid, .lease = lease, .start_time = slot->start_time};
   int n = family__scan(&root, 1, to, (size_t)max), kept = 0;
   for (int i = 0; i < n; i++)
@@ -169,7 +181,7 @@ static void tell_rest(struct keeper *keeper, struct slot *slot, const struct fam
 
 void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   struct family_member rest[REST_MAX];
-  int n = find_rest(keeper, slot, rest, REST_MAX);
+  int n = find_rest(slot, rest, REST_MAX);
   if (n > 0 && !slot->leased) {
     leave_alone(keeper, slot, n);
     n = 0;
@@ -188,4 +200,5 @@ void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   }
   slot->holds = true;
   tell_rest(keeper, slot, rest, n, now_ns);
+  FAULT(REST_TOLD);
 }

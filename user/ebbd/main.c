@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include <stdio.h>
 
+#include "fault.h"
 #include "keeper.h"
 #include "log.h"
 #include "reload.h"
@@ -13,6 +14,10 @@ int main(int argc, char **argv) {
 
   options__parse(&options, argc, argv);
   log__init("ebbd", options.verbose);
+  if (!fault__arm()) {
+    log__error("EBB_FAULT names no point of --fault-points");
+    return 2;
+  }
   if (reload__load(&config, options.config_path, &error)) {
     log__error("%s", error.text);
     return 1;

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-#include "clock.h"
+#include "board.h"
+#include "fault.h"
+#include "roster.h"
+#include "text.h"
 #include "worker.h"
 
 struct pending *pending__new(struct keeper *keeper) {
@@ -25,7 +28,52 @@ static void answer(struct keeper *keeper, struct pending *pending, enum audit_ev
     audit__write(&keeper->audit,
                  &(struct audit_record){
                      .event = event, .id = pending->id, .reason = reason, .text = command__verb_name(pending->verb)});
+  FAULT(ANSWERED);
   drop(keeper, pending);
+}
+
+static bool is_same(const struct pending *a, const struct pending *b) {
+  return a->kind == b->kind && a->verb == b->verb && a->pool == b->pool && a->slot == b->slot &&
+         a->generation == b->generation && !strcmp(a->id, b->id);
+}
+
+/* Whether the pool is still the one that was meant. */
+static bool is_known(struct keeper *keeper, const struct board_view *before, const struct pending *pending) {
+  if (pending->pool >= EBB_POOLS_MAX)
+    return pending->pool == EBB_POOLS_MAX;
+  return pending->pool < before->n_pools &&
+         !strcmp(keeper->pools[pending->pool].config.name, before->pools[pending->pool].name);
+}
+
+static void restore(struct keeper *keeper, const struct board_view *before, const struct board_pending *record) {
+  struct pending found = {
+      .kind = (enum pending_kind)record->kind,
+      .verb = (enum command_verb)record->verb,
+      .pool = record->pool,
+      .slot = record->slot,
+      .generation = record->generation,
+  };
+  struct pending *pending = pending__new(keeper);
+  if (record->kind == PENDING_NONE || record->kind >= PENDING_N || record->verb >= COMMAND_N ||
+      record->slot > EBB_SLOTS_MAX || (record->kind == PENDING_RETIRE && record->slot == EBB_SLOTS_MAX) || !pending)
+    return;
+  (void)text__copy(found.id, sizeof(found.id), record->id);
+  if (pending > keeper->pending && is_same(pending - 1, &found))
+    return; /* it was moving up when ebbd was killed */
+  *pending = found;
+  if (!is_known(keeper, before, &found))
+    answer(keeper, pending, AUDIT_REFUSED, "no-such-pool");
+  else if (found.kind == PENDING_STOP)
+    answer(keeper, pending, AUDIT_REFUSED, "superseded"); /* somebody has started us */
+}
+
+void pending__restore(struct keeper *keeper, const struct board_view *before) {
+  const struct board *board = board__of(&keeper->board);
+  for (size_t i = 0; i < EBB_PENDING_MAX; i++) {
+    struct board_pending record = board->pending[i];
+    record.id[sizeof(record.id) - 1] = 0;
+    restore(keeper, before, &record);
+  }
 }
 
 static bool concerns(const struct pending *pending, const struct slot *slot) {
@@ -61,7 +109,7 @@ static bool retired(struct keeper *keeper, const struct pending *pending) {
   return worker__present(slot) && slot->state != EBB_SLOT_STARTING; /* its successor has to be up */
 }
 
-/* A retirement taken back: `resume` or `scale` said R before the job ended. */
+/* A retirement taken back: `resume` or `scale` said R before the job ended, or it never came to its lease. */
 static bool kept(struct keeper *keeper, const struct pending *pending) {
   const struct slot *slot = &keeper->slots[pending->slot];
   return slot->pool && slot->generation == pending->generation &&
@@ -132,7 +180,8 @@ static void look(struct keeper *keeper, struct pending *pending) {
     if (retired(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     else if (kept(keeper, pending))
-      answer(keeper, pending, AUDIT_REFUSED, "superseded");
+      answer(keeper, pending, AUDIT_REFUSED,
+             keeper->slots[pending->slot].state == EBB_SLOT_UNLEASED ? "unleased" : "superseded");
     break;
   case PENDING_CHOICE:
     if (no_worker_left(keeper, pending))
@@ -148,6 +197,9 @@ static void look(struct keeper *keeper, struct pending *pending) {
     if (all_full(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     break;
+  case PENDING_NOW:
+    answer(keeper, pending, AUDIT_DONE, NULL);
+    break;
   default:
     break;
   }
@@ -161,9 +213,25 @@ void pending__turn(struct keeper *keeper, uint64_t now_ns) {
       look(keeper, &keeper->pending[i]);
 }
 
+void pending__now(struct keeper *keeper) {
+  for (struct pending *pending = keeper->pending; pending < keeper->pending + EBB_PENDING_MAX; pending++)
+    if (pending->kind == PENDING_NOW) {
+      answer(keeper, pending, AUDIT_DONE, NULL);
+      return; /* there is no second one */
+    }
+}
+
+void pending__supersede_stop(struct keeper *keeper) {
+  for (size_t i = EBB_PENDING_MAX; i-- > 0;)
+    if (keeper->pending[i].kind == PENDING_STOP)
+      answer(keeper, &keeper->pending[i], AUDIT_REFUSED, "superseded");
+}
+
 void pending__end(struct keeper *keeper) {
-  while (keeper->pending[0].kind != PENDING_NONE)
-    answer(keeper, &keeper->pending[0], AUDIT_REFUSED, "stopping");
+  while (keeper->pending[0].kind != PENDING_NONE) {
+    bool is_stop = keeper->pending[0].kind == PENDING_STOP;
+    answer(keeper, &keeper->pending[0], is_stop ? AUDIT_DONE : AUDIT_REFUSED, is_stop ? NULL : "stopping");
+  }
 }
 
 uint64_t pending__deadline(struct keeper *keeper) {

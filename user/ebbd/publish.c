@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "board.h"
+#include "fault.h"
 #include "text.h"
 
 /* All records begin with their sequence number, which is not compared. */
@@ -39,6 +40,7 @@ static void publish_ebbd(struct keeper *keeper, struct board *board) {
 static void publish_pool(struct keeper *keeper, struct board *board, const struct pool *pool) {
   struct board_pool now = {
       .size = pool->size,
+      .configured = pool->removed ? UINT32_MAX : pool->config.size, /* back in the file, it has the file's size */
       .requests = pool->requests,
       .drained = pool->drained,
       .hold_retire_ns = pool->hold_retire_ns,
@@ -74,7 +76,21 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
   store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));
 }
 
-bool publish__turn(struct keeper *keeper) {
+static void publish_pending(struct keeper *keeper, struct board *board, size_t i) {
+  const struct pending *pending = &keeper->pending[i];
+  struct board_pending now = {
+      .kind = pending->kind,
+      .verb = pending->verb,
+      .pool = pending->pool,
+      .slot = pending->slot,
+      .generation = pending->generation,
+  };
+  memcpy(now.id, pending->id, sizeof(now.id));
+  store(keeper, &board->pending[i], &now, sizeof(now));
+}
+
+/* What commands wait for comes after what they wish for: an outcome is never waited for that nobody works at. */
+void publish__all(struct keeper *keeper) {
   struct board *board = board__of(&keeper->board);
   publish_ebbd(keeper, board);
   for (uint32_t i = 0; i < EBB_POOLS_MAX; i++) {
@@ -82,8 +98,15 @@ bool publish__turn(struct keeper *keeper) {
     pool->index = i;
     publish_pool(keeper, board, pool);
   }
+  FAULT(BOARD_HALF);
   for (uint32_t i = 0; i < keeper->n_slots; i++)
     publish__slot(keeper, &keeper->slots[i]);
+  for (size_t i = 0; i < EBB_PENDING_MAX; i++)
+    publish_pending(keeper, board, i);
+}
+
+bool publish__turn(struct keeper *keeper) {
+  publish__all(keeper);
   bool news = keeper->news;
   keeper->news = false;
   return news;

@@ -7,7 +7,9 @@
 
 /* Store this slot's record now, rather than at the end of the turn. */
 void publish__slot(struct keeper *keeper, const struct slot *slot);
-/* Store every record that differs from the one on the board. true when any did since the last turn. */
+/* Store every record that differs from the one on the board. */
+void publish__all(struct keeper *keeper);
+/* The same at the end of a turn. true when any did since the last turn. */
 bool publish__turn(struct keeper *keeper);
 
 #endif

@@ -41,43 +41,10 @@ static void remove_pool(struct pool *pool) {
   pool->requests = 0;
 }
 
-/* Also one that is on its way out: it comes back with the workers it still has, so that no slot is ever two. */
-static struct pool *find_pool(struct keeper *keeper, const char *name) {
-  for_each_pool(pool, keeper) if (!strcmp(pool->config.name, name)) return pool;
-  return NULL;
-}
-
-/* Slots that back off do so because of a worker of before. */
-static void try_anew(struct keeper *keeper, struct pool *pool) {
-  pool->unleased_warned = false;
-  for_each_slot_of(slot, keeper, pool) {
-    slot->failures = 0;
-    slot->retry_ns = 0;
-  }
-}
-
-/* 0; -ENOSPC: pool or slots have no place yet. */
-static int apply_pool(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns) {
-  struct pool *pool = find_pool(keeper, config->name);
-  /* A size set by `scale` stays until the file says another one than before. */
-  bool resize = !pool || pool->removed || pool->config.size != config->size;
-  if (!pool)
-    pool = roster__new_pool(keeper);
-  if (!pool)
-    return -ENOSPC;
-  uint64_t before = pool->recipe;
-  int error = roster__arm(pool, config);
-  if (pool->recipe != before)
-    try_anew(keeper, pool);
-  if (error)
-    return error;
-  return roster__resize(keeper, pool, resize ? config->size : pool->size, now_ns) ? 0 : -ENOSPC;
-}
-
 static void place_all(struct keeper *keeper, uint64_t now_ns) {
   keeper->unplaced = false;
   for (uint32_t i = 0; i < keeper->config.n_pools; i++)
-    keeper->unplaced |= apply_pool(keeper, &keeper->config.pools[i], now_ns) == -ENOSPC;
+    keeper->unplaced |= roster__apply(keeper, &keeper->config.pools[i], now_ns) == -ENOSPC;
 }
 
 bool reload__place(struct keeper *keeper, uint64_t now_ns) {

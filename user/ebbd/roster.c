@@ -16,21 +16,15 @@ struct slot *roster__slot(struct keeper *keeper, const struct pool *pool, uint32
   return NULL;
 }
 
-static struct slot *free_place(struct keeper *keeper) {
-  for (uint32_t i = 0; i < keeper->n_slots; i++)
-    if (!keeper->slots[i].pool)
-      return &keeper->slots[i];
-  return keeper->n_slots < EBB_SLOTS_MAX ? &keeper->slots[keeper->n_slots++] : NULL;
-}
-
-struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns) {
-  struct slot *slot = free_place(keeper);
-  if (!slot)
-    return NULL;
+struct slot *roster__put_slot(struct keeper *keeper, uint32_t index, struct pool *pool, uint32_t number,
+                              uint64_t now_ns) {
+  for (; keeper->n_slots <= index; keeper->n_slots++)
+    keeper->slots[keeper->n_slots].index = keeper->n_slots;
+  struct slot *slot = &keeper->slots[index];
   *slot = (struct slot){
       .keeper = keeper,
       .pool = pool,
-      .index = (uint32_t)(slot - keeper->slots),
+      .index = index,
       .number = number,
       .since_ns = now_ns,
       .pidfd = -1,
@@ -38,6 +32,13 @@ struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t
       .end = {-1, -1},
   };
   return slot;
+}
+
+struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns) {
+  uint32_t index = 0;
+  while (index < keeper->n_slots && keeper->slots[index].pool)
+    index++;
+  return index < EBB_SLOTS_MAX ? roster__put_slot(keeper, index, pool, number, now_ns) : NULL;
 }
 
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
@@ -112,6 +113,36 @@ int roster__arm(struct pool *pool, const struct config_pool *config) {
   return error;
 }
 
+struct pool *roster__known_pool(struct keeper *keeper, const char *name) {
+  for_each_pool(pool, keeper) if (!strcmp(pool->config.name, name)) return pool;
+  return NULL;
+}
+
+/* Slots that back off do so because of a worker of before. */
+static void try_anew(struct keeper *keeper, struct pool *pool) {
+  pool->unleased_warned = false;
+  for_each_slot_of(slot, keeper, pool) {
+    slot->failures = 0;
+    slot->retry_ns = 0;
+  }
+}
+
+int roster__apply(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns) {
+  struct pool *pool = roster__known_pool(keeper, config->name);
+  bool resize = !pool || pool->removed || pool->config.size != config->size;
+  if (!pool)
+    pool = roster__new_pool(keeper);
+  if (!pool)
+    return -ENOSPC;
+  uint64_t before = pool->recipe;
+  int error = roster__arm(pool, config);
+  if (before && pool->recipe != before)
+    try_anew(keeper, pool);
+  if (error)
+    return error;
+  return roster__resize(keeper, pool, resize ? config->size : pool->size, now_ns) ? 0 : -ENOSPC;
+}
+
 struct pool *roster__new_pool(struct keeper *keeper) {
   for (uint32_t i = 0; i < EBB_POOLS_MAX; i++) {
     struct pool *pool = &keeper->pools[i];
@@ -121,6 +152,11 @@ struct pool *roster__new_pool(struct keeper *keeper) {
     return pool;
   }
   return NULL;
+}
+
+bool roster__nobody_left(struct keeper *keeper) {
+  for_each_slot(slot, keeper) if (worker__present(slot)) return false;
+  return true;
 }
 
 bool roster__tidy(struct keeper *keeper) {

@@ -9,16 +9,26 @@
 struct pool *roster__pool(struct keeper *keeper, const char *name);
 struct slot *roster__slot(struct keeper *keeper, const struct pool *pool, uint32_t number);
 
+/* Also one that is on its way out: it comes back with the workers it still has, so that no slot is ever two. */
+struct pool *roster__known_pool(struct keeper *keeper, const char *name);
 /* A free pool, to be armed; NULL: none left. */
 struct pool *roster__new_pool(struct keeper *keeper);
 /* Take over a pool's configuration: command line, environment, user. What runs goes on as it is. 0 or negative errno. */
 int roster__arm(struct pool *pool, const struct config_pool *config);
 /* An empty slot; NULL: no place left. */
 struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns);
+/* The same in a place that is known to be free. */
+struct slot *roster__put_slot(struct keeper *keeper, uint32_t index, struct pool *pool, uint32_t number,
+                              uint64_t now_ns);
+/* A pool as the file has it, be it known already or not. A size set by `scale` stays until the file says another one than
+ * before. 0, -ENOSPC: no place for it or for all of its slots, or another negative errno. */
+int roster__apply(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns);
 /* Make the pool that large: slots beyond are closed, and emptied by the turns that follow. false: some of its slots have
  * found no place; the same again adds them when there is one. */
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns);
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size);
+/* No slot has a worker, or anything of one. */
+bool roster__nobody_left(struct keeper *keeper);
 /* Free removed pools that have become empty. true: there were some. */
 bool roster__tidy(struct keeper *keeper);
 

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "board.h"
 #include "children.h"
 #include "cleanup.h"
 #include "ebb/lease.h"
 #include "environment.h"
+#include "fault.h"
 #include "log.h"
-#include "procstat.h"
 #include "publish.h"
 #include "worker.h"
 
@@ -43,6 +44,7 @@ static int find_user(struct pool *pool) {
 static int run(struct keeper *keeper, struct slot *slot, const char *lease_name, struct spawn_error *error) {
   static struct environment environment; /* large; one start at a time */
   const struct pool *pool = slot->pool;
+  struct board_slot *record = &board__of(&keeper->board)->slots[slot->index];
   environment__compose(&environment, keeper, slot, lease_name);
   const struct spawn spawn = {
       .argv = pool->argv,
@@ -53,14 +55,14 @@ static int run(struct keeper *keeper, struct slot *slot, const char *lease_name,
       .new_group = true,
       .keep_fd = -1,
       .open_files = keeper->open_files,
+      .early_pid = &record->spawned, /* should we die here, the next ebbd waits for it to come to exec */
   };
   return spawn__run(&spawn, &slot->pid, &slot->pidfd, error);
 }
 
 /* The process is there: note whatever a later ebbd needs to know it by. */
 static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
-  struct procstat status;
-  slot->start_time = procstat__read(slot->pid, &status) ? 0 : status.start_time;
+  slot->start_time = 0;
   slot->ours = true;
   slot->born_ns = now_ns;
   slot->recipe = slot->pool->recipe;
@@ -73,11 +75,9 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     keeper->gate_ns = now_ns + GATE_POLL_FIRST_NS;
   children__know(slot->pid);
   worker__step(slot, SLOT_SPAWNED, now_ns);
-  int error = worker__watch_exit(keeper, slot);
-  if (error)
-    log__error("%s/%u: cannot watch for the end of pid %d: %s", slot->pool->config.name, slot->number, slot->pid,
-               strerror(-error));
+  worker__complete(keeper, slot, now_ns);
   publish__slot(keeper, slot); /* at once: should we die in this turn, the next ebbd has to find it */
+  FAULT(STARTED);
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_REFILL, .worker = &worker});
 }
@@ -95,24 +95,28 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   int fd;
   do { /* a name is never used twice: somebody of before may still have that file open, or its name in mind */
     slot->generation++;
+    publish__slot(keeper, slot);
+    FAULT(NUMBERED);
     worker__lease_name(slot, name);
     /* Our own group, not that of the FIFO: the next ebbd opens it without overriding modes, and nobody else does. */
     fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, getegid());
   } while (fd == -EEXIST);
+  struct spawn_error error = {.step = "lease", .error = -fd};
   if (fd < 0) {
-    fail(keeper, slot, "lease", -fd, now_ns);
+    fail(keeper, slot, error.step, error.error, now_ns);
     return;
   }
-  (void)lease__key(fd, &slot->lease_key);
   slot->lease_fd = fd;
-  struct spawn_error error;
-  if (run(keeper, slot, name, &error)) {
+  FAULT(LEASE_MADE);
+  error.error = -lease__key(fd, &slot->lease_key);
+  if (error.error || run(keeper, slot, name, &error)) {
     (void)unlinkat(keeper->lease_dirfd, name, 0);
     (void)close(fd);
     slot->lease_fd = -1;
     fail(keeper, slot, error.step, error.error, now_ns);
     return;
   }
+  FAULT(SPAWNED);
   if (!first)
     pool->refilled++;
   started(keeper, slot, now_ns);

@@ -3,15 +3,19 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "board.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "ebb/lease.h"
+#include "fault.h"
+#include "log.h"
 #include "pidfd.h"
 #include "procstat.h"
 #include "roster.h"
@@ -21,175 +25,250 @@
 
 /* What a worker of a pool without configuration is given. */
 #define REMOVED_NS (30 * NS_PER_SEC)
+/* A child that does not come to exec is killed by its own timer, see spawn.h. */
+#define EXEC_WAIT_NS ((SPAWN_TIMEOUT_S + 1) * NS_PER_SEC)
 
-static bool is_owners(pid_t pid, int lease_fd) {
-  struct stat lease;
-  uid_t uid;
-  return fstat(lease_fd, &lease) == 0 && procuid__read(pid, &uid) == 0 && uid == lease.st_uid;
-}
-
-/*
- * The pid of a record may be anybody's by now: only start time and lease together prove that it is the worker. One that
- * shows a title in place of its environment names no lease; of that one, session and user have to be the worker's.
- */
-static bool is_worker(const struct keeper *keeper, const char *name, int lease_fd, const struct board_slot *record) {
-  char lease[PATH_MAX + LEASE_NAME_BYTES], expected[PATH_MAX + LEASE_NAME_BYTES + 8];
-  struct procstat status;
-  if (procstat__read(record->pid, &status) || status.start_time != record->start_time)
-    return false;
-  (void)snprintf(expected, sizeof(expected), "%s/lease/%s", keeper->run_path, name);
-  if (procenv__read(record->pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0)
-    return !strcmp(lease, expected);
-  return status.state != 'Z' && status.session == record->pid && is_owners(record->pid, lease_fd);
-}
-
-/* Opened first, then checked: what the descriptor names cannot become another process. */
-static bool take_process(struct keeper *keeper, struct slot *slot, const struct board_slot *record) {
-  char name[LEASE_NAME_BYTES];
-  worker__lease_name(slot, name);
-  _cleanup_fd_ int pidfd = pidfd__open(record->pid), lease_fd = lease__open(keeper->lease_dirfd, name);
-  if (pidfd < 0 || lease_fd < 0 || !is_worker(keeper, name, lease_fd, record) || lease__key(lease_fd, &slot->lease_key))
-    return false;
-  slot->pid = record->pid;
-  slot->pidfd = pidfd;
-  slot->lease_fd = lease_fd;
-  if (worker__watch_exit(keeper, slot)) {
-    slot->pid = 0;
-    slot->pidfd = slot->lease_fd = -1;
-    return false;
-  }
-  (void)steal_fd(&pidfd);
-  (void)steal_fd(&lease_fd);
-  return true;
-}
-
-/* A fence died with the ebbd that held it, and a retirement is asked for anew by whoever wants it. One that holds its
- * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
-static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
-  int error = record->leased ? 0 : lease__try_lock(slot->lease_fd);
-  slot->holds = !record->leased && !error;
-  slot->leased = slot->was_serving = record->leased || error == -EWOULDBLOCK; /* others say nothing about its use */
-  slot->start_time = record->start_time;
-  slot->recipe = record->recipe;
-  slot->fresh_bytes = record->fresh_bytes;
-  slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
-  slot->state = slot->leased ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
-  keeper->gate_ns = now_ns;
-  (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
-}
-
-/* The file has no such pool any more: it is kept until its workers have gone. */
-static struct pool *pool_of(struct keeper *keeper, const char *name) {
-  for_each_pool(pool, keeper) if (!strcmp(pool->config.name, name)) return pool;
-  struct pool *pool = *name ? roster__new_pool(keeper) : NULL;
-  if (!pool)
-    return NULL;
+static struct pool *make_removed(struct pool *pool, const char *name) {
   pool->config = (struct config_pool){.retire_signal = SIGTERM, .grace_ns = REMOVED_NS, .ready_timeout_ns = REMOVED_NS};
   pool->removed = true;
   (void)text__copy(pool->config.name, sizeof(pool->config.name), name);
   return pool;
 }
 
-static bool take(struct keeper *keeper, const struct board_view *before, const struct board_slot *record,
-                 uint64_t now_ns) {
-  if (record->pool >= before->n_pools || record->generation == 0)
-    return false;
-  struct pool *pool = pool_of(keeper, before->pools[record->pool].name);
-  struct slot *slot = pool ? roster__slot(keeper, pool, record->slot) : NULL;
-  bool extra = pool && !slot;
-  if (extra)
-    slot = roster__add_slot(keeper, pool, record->slot, now_ns);
-  if (!slot || slot->pid)
-    return false;
-  if (record->generation > slot->generation)
-    slot->generation = record->generation;
-  slot->failures = record->failures;
-  slot->closed |= extra;
-  if (record->pid <= 0 || record->generation != slot->generation || !take_process(keeper, slot, record))
-    return false;
-  settle(keeper, slot, record, now_ns);
-  slot->since_ns = now_ns;
-  struct audit_worker worker = worker__name(slot);
-  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_TAKEOVER, .worker = &worker});
-  return true;
+/* The file has no such pool any more: it is kept until its workers have gone. */
+static struct pool *pool_of(struct keeper *keeper, const char *name) {
+  struct pool *pool = roster__known_pool(keeper, name);
+  if (!pool && *name && (pool = roster__new_pool(keeper)))
+    (void)make_removed(pool, name);
+  return pool;
 }
 
-/* A drain or hold that an operator asked for outlives us. */
-static void take_wishes(struct keeper *keeper, const struct board_view *before) {
+static bool has_worker(const struct board_view *before, uint32_t pool) {
+  for (uint32_t i = 0; i < before->n_slots; i++)
+    if (before->slots[i].pool == pool && (before->slots[i].pid > 0 || before->slots[i].spawned > 0))
+      return true;
+  return false;
+}
+
+/* What an operator asked for outlives us; so does what the watch has not answered yet. */
+static void restore_pool(struct keeper *keeper, uint32_t index, const struct board_pool *record, uint64_t now_ns) {
+  struct pool *pool = &keeper->pools[index];
+  *pool = (struct pool){
+      .index = index,
+      .size = record->size,
+      .drained = record->drained,
+      .hold_retire_ns = record->hold_retire_ns,
+      .hold_refill_ns = record->hold_refill_ns,
+      .requests = record->requests,
+      .requested_ns = now_ns,
+  };
+  (void)make_removed(pool, record->name);
+  pool->config.size = record->configured;
+  pool->removed = config__pool_index(&keeper->config, record->name) < 0;
+}
+
+void takeover__roster(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {
   for (uint32_t i = 0; i < before->n_pools; i++) {
-    struct pool *pool = roster__pool(keeper, before->pools[i].name);
-    if (!pool)
-      continue;
-    pool->drained |= before->pools[i].drained;
-    pool->hold_retire_ns = before->pools[i].hold_retire_ns;
-    pool->hold_refill_ns = before->pools[i].hold_refill_ns;
+    const char *name = before->pools[i].name;
+    bool wanted = config__pool_index(&keeper->config, name) >= 0 || has_worker(before, i);
+    if (*name && wanted && !roster__known_pool(keeper, name))
+      restore_pool(keeper, i, &before->pools[i], now_ns);
   }
+  for (uint32_t i = 0; i < before->n_slots; i++) {
+    const struct board_slot *record = &before->slots[i];
+    struct pool *pool = roster__known_pool(keeper, before->pools[record->pool].name);
+    if (!pool || pool->index != record->pool || roster__slot(keeper, pool, record->slot))
+      continue;
+    struct slot *slot = roster__put_slot(keeper, before->index[i], pool, record->slot, now_ns);
+    slot->generation = record->generation;
+    slot->failures = record->failures;
+    slot->closed = record->closed;
+  }
+}
+
+/*
+ * The pid of a record may be anybody's by now: only start time and lease together prove that it is the worker. One that
+ * shows a title in place of its environment names no lease; of that one, session and user have to be the worker's. Without
+ * a start time, only the lease counts. 1, 0, or negative errno: it cannot be told.
+ */
+static int is_worker(const struct slot *slot, int lease_fd, const struct board_slot *record) {
+  char lease[LEASE_PATH_BYTES], expected[LEASE_PATH_BYTES];
+  struct procstat status;
+  int error = procstat__read(record->pid, &status);
+  if (error)
+    return error == -ESRCH ? 0 : error;
+  if (record->start_time && status.start_time != record->start_time)
+    return 0;
+  worker__lease_path(slot, expected);
+  if (procenv__read(record->pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0)
+    return !strcmp(lease, expected);
+  return record->start_time && !procstat__is_zombie(&status) && status.session == record->pid &&
+         takeover__is_owners(record->pid, lease_fd);
+}
+
+/* It was cloned, but nobody knows whether it has come to exec, and until then it looks like the ebbd that it came from. */
+static int comes_to_exec(const struct slot *slot, int lease_fd, const struct board_slot *record) {
+  const struct timespec moment = {.tv_nsec = (long)NS_PER_MS};
+  uint64_t until_ns = clock__monotonic_ns() + EXEC_WAIT_NS;
+  struct procstat status;
+  for (;;) {
+    int found = is_worker(slot, lease_fd, record);
+    if (found)
+      return found;
+    if (procstat__read(record->pid, &status) || procstat__is_zombie(&status) || clock__monotonic_ns() > until_ns)
+      return 0;
+    (void)nanosleep(&moment, NULL);
+  }
+}
+
+/* Opened first, then checked: what the descriptor names cannot become another process. 0, -ESRCH: it is gone, or another
+ * negative errno: it cannot be told. */
+static int take_process(struct keeper *keeper, struct slot *slot, const struct board_slot *record, bool spawned) {
+  char name[LEASE_NAME_BYTES];
+  worker__lease_name(slot, name);
+  _cleanup_fd_ int pidfd = FAULT_FAILS(NO_PIDFD) ? -errno : pidfd__open(record->pid);
+  if (pidfd < 0)
+    return pidfd;
+  _cleanup_fd_ int lease_fd = lease__open(keeper->lease_dirfd, name);
+  if (lease_fd < 0)
+    return lease_fd == -ENOENT || lease_fd == -EPROTO || lease_fd == -ELOOP ? -ESRCH : lease_fd;
+  int error = (spawned ? comes_to_exec : is_worker)(slot, lease_fd, record);
+  if (error <= 0)
+    return error ? error : -ESRCH;
+  error = lease__key(lease_fd, &slot->lease_key);
+  if (error)
+    return error;
+  slot->pid = record->pid;
+  slot->pidfd = steal_fd(&pidfd);
+  slot->lease_fd = steal_fd(&lease_fd);
+  return 0;
+}
+
+/* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. One that holds its
+ * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
+static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
+  bool due = record->reason == REASON_REQUEST;
+  slot->leased = slot->was_serving = record->leased;
+  slot->holds = !record->leased && lease__try_lock(slot->lease_fd) == 0;
+  slot->recipe = record->recipe;
+  slot->fresh_bytes = record->fresh_bytes;
+  slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
+  slot->since_ns = now_ns;
+  slot->reason = due ? REASON_REQUEST : REASON_NONE;
+  slot->state = due ? EBB_SLOT_DUE : slot->leased ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
+  keeper->gate_ns = now_ns;
+  (void)lease__order(slot->lease_fd, due ? EBB_ORDER_EXIT : EBB_ORDER_RUN);
+  worker__complete(keeper, slot, now_ns);
+}
+
+/*
+ * Its process ended while nobody looked, or had before and something of the worker was still there: a helper in the middle
+ * of a job, perhaps. The ordinary way out looks for that, and only then the slot is free.
+ */
+static void take_rest(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
+  char name[LEASE_NAME_BYTES];
+  worker__lease_name(slot, name);
+  slot->pid = record->pid;
+  slot->lease_fd = lease__open(keeper->lease_dirfd, name);
+  slot->leased = slot->was_serving = record->leased && slot->lease_fd >= 0;
+  slot->retired = record->state == EBB_SLOT_DUE || record->state == EBB_SLOT_RETIRING;
+  slot->born_ns = record->born_ns;
+  slot->state = EBB_SLOT_LEAVING;
+  slot->since_ns = slot->try_ns = now_ns;
+  if (record->state == EBB_SLOT_LEAVING)
+    return;
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_EXITED, .worker = &worker, .text = "while there was no ebbd"});
+}
+
+/* Made when the configuration has none, or fewer: closed, so that nobody else is started there. */
+static struct slot *slot_of(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns) {
+  struct slot *slot = roster__slot(keeper, pool, number);
+  if (!slot && number < EBB_SLOTS_MAX && (slot = roster__add_slot(keeper, pool, number, now_ns)))
+    slot->closed = true;
+  return slot;
+}
+
+/* 1: taken over, 0: nobody there, or negative errno. */
+static int take(struct keeper *keeper, const struct board_view *before, struct board_slot record, uint64_t now_ns) {
+  bool spawned = record.pid <= 0;
+  if (spawned) {
+    record.pid = record.spawned;
+    record.start_time = 0;
+  }
+  if (record.pid <= 0 || record.pool >= before->n_pools || record.generation == 0)
+    return 0;
+  struct pool *pool = pool_of(keeper, before->pools[record.pool].name);
+  struct slot *slot = pool ? slot_of(keeper, pool, record.slot, now_ns) : NULL;
+  if (!slot || slot->pid || record.generation < slot->generation)
+    return 0;
+  if (slot->start_time && slot->start_time != record.start_time)
+    return 0; /* the board knows when its worker began: this one is a helper of it */
+  slot->generation = record.generation;
+  slot->start_time = record.start_time;
+  int error = take_process(keeper, slot, &record, spawned);
+  if (error)
+    return error == -ESRCH ? 0 : error;
+  settle(keeper, slot, &record, now_ns);
+  FAULT(WORKER_TAKEN);
+  struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_TAKEOVER,
+                                                      .worker = &worker,
+                                                      .reason = slot->reason ? reason__name(slot->reason) : NULL});
+  return 1;
 }
 
 int takeover__run(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {
   int n = 0;
-  take_wishes(keeper, before);
-  for (uint32_t i = 0; i < before->n_slots; i++)
-    n += take(keeper, before, &before->slots[i], now_ns);
-  roster__tidy(keeper);
+  for (uint32_t i = 0; i < before->n_slots; i++) {
+    int taken = take(keeper, before, before->slots[i], now_ns);
+    if (taken < 0) {
+      log__error("%s/%u: pid %d cannot be taken over: %s", before->pools[before->slots[i].pool].name,
+                 before->slots[i].slot, before->slots[i].pid, strerror(-taken));
+      return taken;
+    }
+    n += taken;
+  }
   return n;
 }
 
-/* "<pool>.<slot>.<generation>", as worker__lease_name makes it. */
-static bool parse_name(const char *name, char *pool, struct board_slot *ret) {
-  int end = 0;
-  return sscanf(name, "%31[A-Za-z0-9_-].%u.%u%n", pool, &ret->slot, &ret->generation, &end) == 3 && !name[end] &&
-         ret->generation > 0;
-}
-
-static uint32_t pool_index(struct board_view *view, const char *name) {
-  for (uint32_t i = 0; i < view->n_pools; i++)
-    if (!strcmp(view->pools[i].name, name))
-      return i;
-  if (view->n_pools < EBB_POOLS_MAX)
-    (void)text__copy(view->pools[view->n_pools++].name, EBB_NAME_BYTES, name);
-  return view->n_pools - 1;
-}
-
-/* Of two session leaders with one lease, the older one is the worker, and the other its helper. */
-static struct board_slot *place_of(struct board_view *view, const struct board_slot *found) {
-  for (uint32_t i = 0; i < view->n_slots; i++) {
-    struct board_slot *record = &view->slots[i];
-    if (record->pool == found->pool && record->slot == found->slot && record->generation == found->generation)
-      return record->start_time <= found->start_time ? NULL : record;
+void takeover__rest(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {
+  for (uint32_t i = 0; i < before->n_slots; i++) {
+    const struct board_slot *record = &before->slots[i];
+    struct pool *pool = roster__known_pool(keeper, before->pools[record->pool].name);
+    struct slot *slot = pool ? roster__slot(keeper, pool, record->slot) : NULL;
+    /* Without a start time, what else is of that worker cannot be told from what is of another process. */
+    if (slot && !slot->pid && record->pid > 0 && record->start_time && slot->generation == record->generation)
+      take_rest(keeper, slot, record, now_ns);
   }
-  return view->n_slots < EBB_SLOTS_MAX ? &view->slots[view->n_slots++] : NULL;
 }
 
-/*
- * A worker's leader leads its session: the others of its lease are its descendants. Anybody can write the name of a lease
- * into an environment, so there has to be such a lease, and of that user.
- */
-static void search_process(const struct keeper *keeper, pid_t pid, struct board_view *view) {
-  char lease[PATH_MAX + LEASE_NAME_BYTES], directory[PATH_MAX + 8], pool[EBB_NAME_BYTES];
-  struct procstat status;
-  int n = snprintf(directory, sizeof(directory), "%s/lease/", keeper->run_path);
-  if (procstat__read(pid, &status) || status.session != pid || status.state == 'Z' ||
-      procenv__read(pid, EBB_LEASE_ENV, lease, sizeof(lease)) || strncmp(lease, directory, (size_t)n) != 0)
+/* A lease that nobody locks and no worker has: its worker ended while nobody looked, or was never started. */
+static void sweep(struct keeper *keeper, const char *name, uint64_t now_ns) {
+  char pool_name[EBB_NAME_BYTES];
+  struct board_slot found;
+  if (!takeover__parse_name(name, pool_name, &found))
     return;
-  struct board_slot found = {.pid = pid, .start_time = status.start_time, .fresh_bytes = EBB_UNKNOWN};
-  if (!parse_name(lease + n, pool, &found))
+  struct pool *pool = roster__known_pool(keeper, pool_name);
+  struct slot *slot = pool ? slot_of(keeper, pool, found.slot, now_ns) : NULL;
+  if (slot && slot->pid && slot->generation == found.generation)
     return;
-  _cleanup_fd_ int lease_fd = lease__open(keeper->lease_dirfd, lease + n);
-  if (lease_fd < 0 || !is_owners(pid, lease_fd))
+  _cleanup_fd_ int fd = lease__open(keeper->lease_dirfd, name);
+  if (fd < 0 || lease__try_lock(fd))
     return;
-  found.pool = pool_index(view, pool);
-  struct board_slot *record = place_of(view, &found);
-  if (record)
-    *record = found;
+  if (slot && !slot->pid && slot->generation < found.generation) /* its name is not used again */
+    slot->generation = found.generation;
+  (void)unlinkat(keeper->lease_dirfd, name, 0);
+  FAULT(LEASE_SWEPT);
 }
 
-int takeover__search(const struct keeper *keeper, struct board_view *ret_view) {
-  _cleanup_dir_ DIR *directory = opendir("/proc");
+void takeover__sweep(struct keeper *keeper, uint64_t now_ns) {
+  int fd = openat(keeper->lease_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  _cleanup_dir_ DIR *directory = fd < 0 ? NULL : fdopendir(fd);
   const struct dirent *entry;
-  *ret_view = (struct board_view){0};
   while (directory && (entry = readdir(directory)))
-    if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-      search_process(keeper, atoi(entry->d_name), ret_view);
-  return (int)ret_view->n_slots;
+    sweep(keeper, entry->d_name, now_ns);
+  if (!directory && fd >= 0)
+    (void)close(fd);
 }

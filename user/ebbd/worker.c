@@ -7,8 +7,10 @@
 
 #include "children.h"
 #include "ebb/lease.h"
+#include "fault.h"
 #include "log.h"
 #include "pidfd.h"
+#include "procstat.h"
 #include "publish.h"
 #include "roll.h"
 #include "selfprotect.h"
@@ -23,6 +25,12 @@ struct audit_worker worker__name(const struct slot *slot) {
 
 void worker__lease_name(const struct slot *slot, char *to) {
   (void)snprintf(to, LEASE_NAME_BYTES, "%s.%u.%u", slot->pool->config.name, slot->number, slot->generation);
+}
+
+void worker__lease_path(const struct slot *slot, char *to) {
+  char name[LEASE_NAME_BYTES];
+  worker__lease_name(slot, name);
+  (void)snprintf(to, LEASE_PATH_BYTES, "%s/lease/%s", slot->keeper->run_path, name);
 }
 
 enum reason worker__unwanted(const struct keeper *keeper, const struct slot *slot) {
@@ -55,16 +63,18 @@ static void record_reason(struct keeper *keeper, const struct slot *slot, enum a
 static void open_gate(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->leased = slot->was_serving = true;
   slot->awaited = false;
+  worker__step(slot, SLOT_LEASED, now_ns);
+  publish__slot(keeper,
+                slot); /* before it can work: for the next ebbd, who holds a lease unknown to use it is a stranger */
+  FAULT(GATE_KNOWN);
   slot->holds = false;
   (void)lease__unlock(slot->lease_fd);
-  worker__step(slot, SLOT_LEASED, now_ns);
-  publish__slot(keeper, slot); /* at once: a later ebbd that does not know it would have to wait for its next job */
+  FAULT(GATE_OPEN);
   record(keeper, slot, AUDIT_READY);
 }
 
-static void give_up_waiting(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+static void note_unleased(struct keeper *keeper, struct slot *slot) {
   slot->was_serving = true;
-  worker__step(slot, SLOT_LATE, now_ns);
   if (slot->pool->unleased_warned)
     return;
   slot->pool->unleased_warned = true;
@@ -79,11 +89,24 @@ static void give_up_waiting(struct keeper *keeper, struct slot *slot, uint64_t n
                slot->pool->config.name, slot->number, slot->pid);
 }
 
+static void give_up_waiting(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  worker__step(slot, SLOT_LATE, now_ns);
+  note_unleased(keeper, slot);
+}
+
+/* Before Linux 6.9 a group is named by its number, which is nobody else's only while its leader is our child. Of another,
+ * the leader alone is told; what it leaves behind follows, each through a pidfd of its own. */
+static int tell(const struct slot *slot, int signal) {
+  return slot->ours ? pidfd__signal_group(slot->pidfd, slot->pid, signal)
+                    : pidfd__signal_group_or_process(slot->pidfd, signal);
+}
+
 static void tell_to_go(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
-  int sent = pidfd__signal_group(slot->pidfd, slot->pid, slot->pool->config.retire_signal);
+  int sent = tell(slot, slot->pool->config.retire_signal);
   slot->kill_ns = now_ns + slot->pool->config.grace_ns;
   if (sent)
     return; /* it has just ended by itself */
+  FAULT(TOLD);
   struct audit_worker worker = worker__name(slot);
   audit__write(
       &keeper->audit,
@@ -101,11 +124,12 @@ static uint64_t next_try(const struct slot *slot, uint64_t now_ns) {
 /* Between jobs, and can start none: we hold its lease, and it is known to use it. */
 static bool try_fence(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->try_ns = next_try(slot, now_ns);
-  if (slot->awaited && slot->holds)
+  if (slot->awaited)
     slot->leased = true;
   if (!slot->leased || lease__try_lock(slot->lease_fd))
     return false;
   slot->holds = true;
+  FAULT(FENCED);
   worker__step(slot, SLOT_FENCED, now_ns);
   (void)selfprotect__oom_score_adj_of(slot->pid, FENCED_OOM_SCORE_ADJ);
   record_reason(keeper, slot, AUDIT_FENCED);
@@ -131,9 +155,12 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
     slot->reason = why->reason;
     record_retire(keeper, slot, why);
     (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
+    FAULT(ORDERED);
     worker__step(slot, SLOT_ASKED_OUT, now_ns);
-    if (!try_fence(keeper, slot, now_ns))
+    if (!try_fence(keeper, slot, now_ns)) {
       record_reason(keeper, slot, AUDIT_DUE);
+      FAULT(DUE);
+    }
     return true;
   case EBB_SLOT_DUE:
     (void)try_fence(keeper, slot, now_ns);
@@ -149,6 +176,7 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
 /* The wish that made it due has been taken back. */
 static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
+  FAULT(KEPT);
   worker__step(slot, slot->leased ? SLOT_KEPT : SLOT_LATE, now_ns);
   slot->reason = REASON_NONE;
   struct audit_worker worker = worker__name(slot);
@@ -157,9 +185,13 @@ static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
 }
 
 /* What a wish asked for, and nobody asks for any more. */
+/* What the pool is to be like, as opposed to what somebody asked of this worker. */
+static bool is_wish(enum reason reason) {
+  return reason == REASON_ROLL || (reason >= REASON_SCALE && reason <= REASON_RELOAD);
+}
+
 static bool taken_back(const struct slot *slot) {
-  return slot->reason == REASON_ROLL ? !roll__stale(slot)
-                                     : slot->reason >= REASON_SCALE && slot->reason <= REASON_RELOAD;
+  return slot->reason == REASON_ROLL ? !roll__stale(slot) : is_wish(slot->reason);
 }
 
 /* Wishes are looked at, not remembered: whatever came and went, a worker is asked out just while it is not wanted. */
@@ -174,12 +206,38 @@ static void follow_wishes(struct keeper *keeper, struct slot *slot, uint64_t now
 
 static void kill_group(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->kill_ns = now_ns + slot->pool->config.grace_ns + NS_PER_SEC;
-  if (pidfd__signal_group(slot->pidfd, slot->pid, SIGKILL))
+  if (tell(slot, SIGKILL))
     return;
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit,
                &(struct audit_record){
                    .event = AUDIT_SIGNALLED, .worker = &worker, .signal = SIGKILL, .text = "still there after grace"});
+}
+
+/* A worker that does not come to its lease cannot be retired: whoever asked for it is told so. What the pool is to be like
+ * stays true of it, should it come after all. */
+static bool never_comes(const struct slot *slot, uint64_t now_ns) {
+  return !slot->leased && !is_wish(slot->reason) && now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns;
+}
+
+static bool has_process(const struct slot *slot) {
+  return worker__present(slot) && slot->state != EBB_SLOT_LEAVING;
+}
+
+static bool is_complete(const struct slot *slot) {
+  return slot->start_time && slot->exit_source;
+}
+
+void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  struct procstat status;
+  slot->complete_ns = now_ns + COMPLETE_RETRY_NS;
+  /* Read first, then asked for: it was alive, so it was no other. */
+  if (!slot->start_time && !procstat__read(slot->pid, &status) && !pidfd__signal(slot->pidfd, 0))
+    slot->start_time = status.start_time;
+  int error = slot->exit_source ? 0 : worker__watch_exit(keeper, slot);
+  if (error)
+    log__error("%s/%u: cannot watch for the end of pid %d: %s", slot->pool->config.name, slot->number, slot->pid,
+               strerror(-error));
 }
 
 static bool refill_held(const struct slot *slot, uint64_t now_ns) {
@@ -188,6 +246,8 @@ static bool refill_held(const struct slot *slot, uint64_t now_ns) {
 
 bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   enum ebb_slot_state before = slot->state;
+  if (has_process(slot) && !is_complete(slot) && now_ns >= slot->complete_ns)
+    worker__complete(keeper, slot, now_ns);
   follow_wishes(keeper, slot, now_ns);
   switch (slot->state) {
   case EBB_SLOT_EMPTY:
@@ -210,6 +270,10 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   case EBB_SLOT_DUE:
     if (slot->awaited || now_ns >= slot->try_ns)
       (void)try_fence(keeper, slot, now_ns);
+    if (slot->state == EBB_SLOT_DUE && never_comes(slot, now_ns)) {
+      keep(keeper, slot, now_ns);
+      note_unleased(keeper, slot);
+    }
     break;
   case EBB_SLOT_RETIRING:
     if (now_ns >= slot->kill_ns)
@@ -225,7 +289,7 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   return slot->state != before;
 }
 
-uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot) {
+static uint64_t state_deadline(const struct keeper *keeper, const struct slot *slot) {
   switch (slot->state) {
   case EBB_SLOT_EMPTY:
     return worker__wanted(keeper, slot) && slot->pool->hold_refill_ns ? slot->pool->hold_refill_ns : UINT64_MAX;
@@ -234,7 +298,9 @@ uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot) 
   case EBB_SLOT_STARTING:
     return slot->born_ns + slot->pool->config.ready_timeout_ns;
   case EBB_SLOT_DUE:
-    return slot->leased ? slot->try_ns : UINT64_MAX;
+    return slot->leased            ? slot->try_ns
+           : is_wish(slot->reason) ? UINT64_MAX
+                                   : slot->born_ns + slot->pool->config.ready_timeout_ns;
   case EBB_SLOT_RETIRING:
     return slot->kill_ns;
   case EBB_SLOT_LEAVING:
@@ -242,4 +308,10 @@ uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot) 
   default:
     return UINT64_MAX;
   }
+}
+
+uint64_t worker__deadline(const struct keeper *keeper, const struct slot *slot) {
+  uint64_t deadline_ns = state_deadline(keeper, slot);
+  bool sooner = has_process(slot) && !is_complete(slot) && slot->complete_ns < deadline_ns;
+  return sooner ? slot->complete_ns : deadline_ns;
 }

@@ -34,6 +34,9 @@ static inline bool worker__let_go(struct keeper *keeper, struct slot *slot, enum
 struct audit_worker worker__name(const struct slot *slot);
 #define LEASE_NAME_BYTES (EBB_NAME_BYTES + 24)
 void worker__lease_name(const struct slot *slot, char *to);
+/* As its EBB_LEASE has it. */
+#define LEASE_PATH_BYTES (PATH_MAX + sizeof("/lease/") + LEASE_NAME_BYTES)
+void worker__lease_path(const struct slot *slot, char *to);
 static inline bool worker__present(const struct slot *slot) {
   return slot->state != EBB_SLOT_EMPTY && slot->state != EBB_SLOT_BACKOFF;
 }
@@ -50,6 +53,8 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* start.c: the slot has to wait before the next start. */
 void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event event, const char *text,
                       uint64_t now_ns);
+/* Learn what has to be known of the process, as far as it is not; again after a while, where the system could not say. */
+void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* leave.c: look for the end of slot->pidfd's process. 0 or negative errno. */
 int worker__watch_exit(struct keeper *keeper, struct slot *slot);
 /* leave.c: the leader has ended: see that nothing of the worker is left, then free the slot. */

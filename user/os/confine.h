@@ -10,8 +10,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What each daemon keeps; the unit says for what. IPC_LOCK lets locked memory grow where the limit of it is not raised. */
-#define CONFINE_EBBD(X) X(SETUID) X(SETGID) X(CHOWN) X(KILL) X(SYS_RESOURCE) X(IPC_LOCK)
+/*
+ * What each daemon keeps; the unit says for what. IPC_LOCK lets locked memory grow where the limit of it is not raised.
+ * ebbd needs SYS_PTRACE to read which lease another user's process was started with: so it finds what a worker left behind.
+ */
+#define CONFINE_EBBD(X) X(SETUID) X(SETGID) X(CHOWN) X(KILL) X(SYS_RESOURCE) X(SYS_PTRACE) X(IPC_LOCK)
 #define CONFINE_WATCH(X) X(BPF) X(PERFMON) X(SYS_PTRACE) X(DAC_READ_SEARCH) X(SYS_RESOURCE) X(SYS_NICE) X(IPC_LOCK)
 
 /*

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "ebb/lease.h"
+#include "fault.h"
 #include "pidfd.h"
 #include "procstat.h"
 
@@ -179,7 +180,7 @@ int family__scan(const struct family_root *roots, size_t n_roots, struct family_
   int err;
 
   n_processes = 0;
-  err = each_pid("/proc", add_process, NULL);
+  err = FAULT_FAILS(NO_PROC) ? -errno : each_pid("/proc", add_process, NULL);
   if (err)
     return err;
   take_roots(roots, n_roots);

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "ebb/lease.h"
+#include "fault.h"
 #include "kernfile.h"
 
 static int write_at(int fd, const void *bytes, size_t n, off_t at) {
@@ -29,7 +30,7 @@ static int set_up(int fd, uid_t uid, gid_t gid) {
   int err = lease__try_lock(fd);
 
   if (!err)
-    err = write_at(fd, blank, sizeof(blank), 0);
+    err = FAULT_FAILS(NO_LEASE_ROOM) ? -errno : write_at(fd, blank, sizeof(blank), 0);
   if (!err && fchmod(fd, 0660))
     err = -errno;
   if (!err && fchown(fd, uid, gid))
@@ -38,7 +39,8 @@ static int set_up(int fd, uid_t uid, gid_t gid) {
 }
 
 int lease__create(int dirfd, const char *name, uid_t uid, gid_t gid) {
-  _cleanup_fd_ int fd = openat(dirfd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+  const int flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC;
+  _cleanup_fd_ int fd = FAULT_FAILS(NO_LEASE_FILE) ? -1 : openat(dirfd, name, flags, 0600);
   int err;
 
   if (fd < 0)
@@ -66,6 +68,8 @@ int lease__open(int dirfd, const char *name) {
 }
 
 int lease__order(int fd, char order) {
+  if (FAULT_FAILS(NO_ORDER))
+    return -errno;
   return write_at(fd, &order, 1, 0);
 }
 
@@ -114,7 +118,7 @@ int lease__key(int fd, struct lease_key *ret) {
   struct lease_key key;
   struct stat st;
 
-  if (fstat(fd, &st))
+  if (FAULT_FAILS(NO_LEASE_KEY) || fstat(fd, &st))
     return -errno;
   key = (struct lease_key){.major = major(st.st_dev), .minor = minor(st.st_dev), .inode = st.st_ino};
   (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
@@ -172,7 +176,7 @@ static bool take_key(const char *at, struct lease_key *ret) {
 
 /* "1: FLOCK  ADVISORY  WRITE 2546 fe:00:10952753 0 EOF"; who waits for it follows as "1: -> FLOCK …", and who waits
  * for a waiter with more blanks before the arrow. */
-static bool take_flock(const char *line, struct lease_key *ret_key, bool *ret_waits) {
+static bool take_flock(const char *line, struct lease_key *ret_key, pid_t *ret_pid, bool *ret_waits) {
   const char *at = skip_word(line);
   bool waits = !strncmp(at, "->", 2);
 
@@ -180,9 +184,10 @@ static bool take_flock(const char *line, struct lease_key *ret_key, bool *ret_wa
     at = skip_blanks(at + 2);
   if (strncmp(at, "FLOCK ", 6))
     return false;
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 3; i++)
     at = skip_word(at);
-  if (!take_key(at, ret_key))
+  *ret_pid = atoi(at);
+  if (!take_key(skip_word(at), ret_key))
     return false;
   *ret_waits = waits;
   return true;
@@ -192,21 +197,30 @@ struct locks_search {
   const struct lease_key *keys;
   size_t n;
   struct lease_use *uses;
+  locks_user *counts;
+  void *arg;
 };
 
 static bool note_lock(const char *line, void *arg) {
   struct locks_search *search = arg;
   const struct lease_key *found;
   struct lease_key key;
+  pid_t pid;
   bool waits;
+  size_t i;
 
-  if (!search->n || !take_flock(line, &key, &waits))
+  if (!search->n || !take_flock(line, &key, &pid, &waits))
     return search->n > 0;
   found = bsearch(&key, search->keys, search->n, sizeof(key), lease_key__order);
-  if (found && waits)
-    search->uses[found - search->keys].awaited = true;
-  else if (found)
-    search->uses[found - search->keys].held = true;
+  if (!found)
+    return true;
+  i = (size_t)(found - search->keys);
+  if (search->counts && !search->counts(i, pid, search->arg))
+    return true;
+  if (waits)
+    search->uses[i].awaited = true;
+  else
+    search->uses[i].held = true;
   return true;
 }
 
@@ -216,7 +230,7 @@ static void forget(struct lease_use *uses, size_t n) {
 }
 
 void locks__parse(const char *text, const struct lease_key *keys, size_t n, struct lease_use *uses) {
-  struct locks_search search = {keys, n, uses};
+  struct locks_search search = {.keys = keys, .n = n, .uses = uses};
 
   forget(uses, n);
   for (const char *line = text; line; line = strchr(line, '\n')) {
@@ -229,9 +243,15 @@ void locks__parse(const char *text, const struct lease_key *keys, size_t n, stru
  * The kernel lists a page at a time, by position: a lock that moves between two reads can be missed, and is seen the
  * next time. In a pid namespace, locks whose taker is dead (held on by a helper that inherited them) are not listed.
  */
-int locks__read(const struct lease_key *keys, size_t n, struct lease_use *uses) {
-  struct locks_search search = {keys, n, uses};
+int locks__read_of(const struct lease_key *keys, size_t n, struct lease_use *uses, locks_user *counts, void *arg) {
+  struct locks_search search = {keys, n, uses, counts, arg};
 
   forget(uses, n);
+  if (FAULT_FAILS(NO_LOCKS))
+    return -errno;
   return kernfile__each_line("/proc/locks", note_lock, &search);
+}
+
+int locks__read(const struct lease_key *keys, size_t n, struct lease_use *uses) {
+  return locks__read_of(keys, n, uses, NULL, NULL);
 }

@@ -36,7 +36,10 @@ struct lease_use {
  * lease_key__order. */
 int lease_key__order(const void *a, const void *b);
 void locks__parse(const char *text, const struct lease_key *keys, size_t n, struct lease_use *uses);
-/* From /proc/locks. 0 or negative errno. A lock that changes hands meanwhile may be missed: look again. */
+/* Whose locks count: `pid` holds keys[i], or waits for it. */
+typedef bool locks_user(size_t i, pid_t pid, void *arg);
+/* From /proc/locks; only of those for whom counts() says so, NULL: of everybody. 0 or negative errno. A lock that changes hands meanwhile may be missed: look again. */
+int locks__read_of(const struct lease_key *keys, size_t n, struct lease_use *uses, locks_user *counts, void *arg);
 int locks__read(const struct lease_key *keys, size_t n, struct lease_use *uses);
 
 #endif

@@ -37,6 +37,12 @@ int pidfd__signal_group(int pidfd, pid_t pid, int signal) {
   return kill(-pid, signal) ? -errno : 0;
 }
 
+int pidfd__signal_group_or_process(int pidfd, int signal) {
+  int err = send_signal(pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP);
+
+  return err == -EINVAL ? pidfd__signal(pidfd, signal) : err;
+}
+
 int pidfd__wait(int pidfd, bool leave, int *ret_code, int *ret_signal) {
   siginfo_t info = {0};
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "fault.h"
 #include "kernfile.h"
 
 /* What a status file is at most: thousands of supplementary groups are in it. */
@@ -28,9 +29,9 @@ static int read_of(pid_t pid, const char *name, char *to, size_t size) {
 
 /*
  * A process whose first thread has ended has nothing to say of its memory: to the kernel that thread is the process
- * there. Any other of its threads knows. `pid` is then to be read as "<pid>/task/<thread>"; -ESRCH: none has memory.
+ * there. Any other of its threads knows. The first answer that is not -ESRCH.
  */
-static int read_of_others(pid_t pid, const char *name, const char *mark, char *to, size_t size) {
+static int ask_others(pid_t pid, int (*ask)(pid_t pid, int thread, void *arg), void *arg) {
   char path[64];
   _Alignas(struct dirent64) char entries[4096];
   _cleanup_fd_ int fd = -1;
@@ -43,14 +44,30 @@ static int read_of_others(pid_t pid, const char *name, const char *mark, char *t
   while ((got = getdents64(fd, entries, sizeof(entries))) > 0)
     for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
       int thread = atoi(((struct dirent64 *)(void *)at)->d_name);
+      int answer = thread > 0 && thread != pid ? ask(pid, thread, arg) : -ESRCH;
 
-      if (thread <= 0 || thread == pid)
-        continue;
-      (void)snprintf(path, sizeof(path), "task/%d/%s", thread, name);
-      if (!read_of(pid, path, to, size) && strstr(to, mark))
-        return 0;
+      if (answer != -ESRCH)
+        return answer;
     }
   return got < 0 ? -errno : -ESRCH;
+}
+
+struct thread_text {
+  const char *name, *mark; /* a text without the mark does not tell */
+  char *to;
+  size_t size;
+};
+
+static int read_of_thread(pid_t pid, int thread, void *arg) {
+  const struct thread_text *text = arg;
+  char path[64];
+
+  (void)snprintf(path, sizeof(path), "task/%d/%s", thread, text->name);
+  return !read_of(pid, path, text->to, text->size) && strstr(text->to, text->mark) ? 0 : -ESRCH;
+}
+
+static int read_of_others(pid_t pid, const char *name, const char *mark, char *to, size_t size) {
+  return ask_others(pid, read_of_thread, &(struct thread_text){name, mark, to, size});
 }
 
 /* Of what status says: no memory, though there are threads left. Kernel threads have one thread each. */
@@ -117,7 +134,7 @@ int procstat__parse(const char *text, struct procstat *ret) {
 
 int procstat__read(pid_t pid, struct procstat *ret) {
   char text[2048];
-  int err = read_of(pid, "stat", text, sizeof(text));
+  int err = FAULT_FAILS(NO_PROCSTAT) ? -errno : read_of(pid, "stat", text, sizeof(text));
 
   return err ? err : procstat__parse(text, ret);
 }
@@ -219,27 +236,44 @@ static int env_byte(struct env_search *search, char byte) {
   return 0;
 }
 
-int procenv__read(pid_t pid, const char *name, char *to, size_t size) {
-  struct env_search search = {.name = name, .to = to, .size = size};
-  _cleanup_fd_ int fd = -1;
-  char text[4096];
+/* -ESRCH: no such process or thread, or there is nothing at all, as of one that has no memory any more. */
+static int search_env(const char *path, struct env_search *search) {
+  _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
   size_t left = ENV_BYTES_MAX;
+  char text[4096];
   ssize_t got;
 
-  (void)snprintf(text, sizeof(text), "/proc/%d/environ", pid);
-  fd = open(text, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return errno == ENOENT ? -ESRCH : -errno;
   while ((got = read(fd, text, sizeof(text))) > 0 && (size_t)got <= left) {
     left -= (size_t)got;
     for (ssize_t i = 0; i < got; i++) {
-      int whole = env_byte(&search, text[i]);
+      int whole = env_byte(search, text[i]);
 
       if (whole)
         return whole < 0 ? whole : 0;
     }
   }
-  return got < 0 ? -errno : -ENOENT;
+  return got < 0 ? -errno : left == ENV_BYTES_MAX ? -ESRCH : -ENOENT;
+}
+
+static int search_env_of_thread(pid_t pid, int thread, void *arg) {
+  char path[64];
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/environ", pid, thread);
+  return search_env(path, arg);
+}
+
+int procenv__read(pid_t pid, const char *name, char *to, size_t size) {
+  struct env_search search = {.name = name, .to = to, .size = size};
+  char path[64];
+  int err;
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+  err = search_env(path, &search);
+  if (err == -ESRCH)
+    err = ask_others(pid, search_env_of_thread, &search);
+  return err == -ESRCH && !access(path, F_OK) ? -ENOENT : err;
 }
 
 int procuid__read(pid_t pid, uid_t *ret_real_uid) {

@@ -24,6 +24,10 @@ struct procmem {
   uint64_t anon_bytes, shmem_bytes, swap_bytes;
 };
 
+/* The first thread may have ended before others. */
+static inline bool procstat__is_zombie(const struct procstat *stat) {
+  return (stat->state == 'Z' || stat->state == 'X') && stat->threads <= 1;
+}
 int procstat__parse(const char *text, struct procstat *ret); /* the command may hold blanks, parentheses, newlines */
 int procstat__read(pid_t pid, struct procstat *ret);
 int procmem__parse(const char *status_text, struct procmem *ret); /* RssAnon, RssShmem, VmSwap; a zombie has none: 0 */

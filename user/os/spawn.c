@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "text.h"
 
 int identity__find(struct identity *ret, const char *user) {
@@ -182,8 +183,12 @@ CHILD static void search_and_exec(struct launch *launch) {
 CHILD static void launch__child(struct launch *launch) {
   const struct spawn *spawn = launch->spawn;
 
+  if (spawn->early_pid)
+    FAULT(CHILD_CLONED);
   if (!arrange_files(launch))
     return;
+  if (spawn->early_pid)
+    FAULT(CHILD_ALONE);
   if (spawn->new_group)
     (void)syscall(SYS_setsid);
   if (*launch->oom_score_adj)
@@ -239,6 +244,8 @@ static char *stack_top(void) {
 
 /* Signals wait meanwhile: a handler that ran in the child would change the parent's memory. */
 static int clone_child(struct launch *launch, int *ret_pidfd) {
+  pid_t *early_pid = launch->spawn->early_pid;
+  int settid = early_pid ? CLONE_CHILD_SETTID : 0;
   char *top = stack_top();
   sigset_t all, before;
   int pid, err;
@@ -247,7 +254,11 @@ static int clone_child(struct launch *launch, int *ret_pidfd) {
     return -ENOMEM;
   (void)sigfillset(&all);
   (void)sigprocmask(SIG_BLOCK, &all, &before);
-  pid = clone(enter, top, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, launch, ret_pidfd);
+  if (early_pid && (FAULT_FAILS(NO_PROCESS) || FAULT_FAILS(NO_MEMORY)))
+    pid = -1;
+  else
+    pid =
+        clone(enter, top, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | settid, launch, ret_pidfd, NULL, early_pid);
   err = errno;
   (void)sigprocmask(SIG_SETMASK, &before, NULL);
   return pid < 0 ? -err : pid;

@@ -38,6 +38,7 @@ struct spawn {
   bool die_with_parent;            /* PDEATHSIG SIGKILL */
   int keep_fd;              /* -1, or a descriptor that the child gets as number 3; all others above 2 are closed */
   unsigned long open_files; /* soft limit of open files; 0: as the caller's */
+  pid_t *early_pid;         /* NULL, or where its pid stands before its first instruction; also when it fails later */
 };
 
 /* What failed, for the audit. */

@@ -7,13 +7,14 @@
 
 /* Raise it whenever a record or the meaning of one of its fields changes. Tests make programs of a later version. */
 #ifndef BOARD_VERSION
-#define BOARD_VERSION 3
+#define BOARD_VERSION 4
 #endif
 
 static const struct seqfile_part parts[] = {
     {offsetof(struct board, ebbd), sizeof(struct board_ebbd), 1},
     {offsetof(struct board, pools), sizeof(struct board_pool), EBB_POOLS_MAX},
     {offsetof(struct board, slots), sizeof(struct board_slot), EBB_SLOTS_MAX},
+    {offsetof(struct board, pending), sizeof(struct board_pending), EBB_PENDING_MAX},
 };
 
 static const struct seqfile_format format = {

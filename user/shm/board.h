@@ -31,6 +31,8 @@ struct board_pool {
   __u32 size;     /* slots wanted */
   __u32 requests; /* `retire <pool>` without a slot that wait for the watch's choice */
   __u32 drained;
+  __u32 configured; /* the size that the file asked for when `size` was made of it */
+  __u32 reserved;
   char name[EBB_NAME_BYTES];
   __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
   __u64 hold_refill_ns;
@@ -56,6 +58,19 @@ struct board_slot {
   __u32 leased;      /* it has been seen to use its lease */
   __u64 fresh_bytes; /* its footprint when it first came to its lease; EBB_UNKNOWN */
   __u64 recipe;      /* that it was started by; 0: not known */
+  __s32 spawned;     /* the process that is to become its worker, from before it runs until `pid` says so; else 0 */
+  __u32 reserved;
+};
+
+/* A command that was accepted and is not answered yet; only ebbd reads it, after another ebbd. */
+struct board_pending {
+  __u32 seq;
+  __u32 kind;       /* enum pending_kind; 0: this record is unused */
+  __u32 verb;       /* enum command_verb */
+  __u32 pool;       /* index; EBB_POOLS_MAX: all */
+  __u32 slot;       /* index; EBB_SLOTS_MAX: all */
+  __u32 generation; /* of a retirement: the one that has to be gone */
+  char id[EBB_ID_BYTES];
 };
 
 struct board {
@@ -63,6 +78,7 @@ struct board {
   struct board_ebbd ebbd;
   struct board_pool pools[EBB_POOLS_MAX];
   struct board_slot slots[EBB_SLOTS_MAX];
+  struct board_pending pending[EBB_PENDING_MAX]; /* the oldest first */
 };
 
 /* Writer. Closed by seqfile__close. 0 or negative errno. */

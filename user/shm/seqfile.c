@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "fault.h"
 
 /* About half a millisecond: far longer than any record takes, unless its writer was preempted or died in it. */
 #define TRIES 1000
@@ -256,6 +257,10 @@ void seqfile__end(struct seqfile *file, void *record) {
 void seqfile__store(struct seqfile *file, void *record, const void *from, size_t n) {
   const size_t head = sizeof(__u32);
   seqfile__begin(file, record);
+#ifdef EBB_FAULTS
+  memcpy((char *)record + head, (const char *)from + head, n / 2 - head);
+  FAULT(RECORD_TORN);
+#endif
   memcpy((char *)record + head, (const char *)from + head, n - head);
   seqfile__end(file, record);
 }

@@ -1,0 +1,370 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# once: ebbd alone, without the watch
+"""ebbd ends at any instant, or a call fails that hardly ever does: are the workers the same afterwards, none signalled in
+a job, none doubled, none forgotten, and is everything answered that was accepted?
+
+Actors: an ebbd that is killed; another one, built with fault points, that takes over from it, is given one command of
+each kind, and ends at its point, or has one call fail; then an ordinary one, that takes over from that. Pool a: a helper
+in the middle of a job whose leader has ended, a worker in a job, an idle one with a daemon of its own; pool b: one that
+dies while there is no ebbd. Which points there are, ebbd itself says: one that is never reached is a failure.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import concurrent.futures  # noqa: E402
+import signal  # noqa: E402
+import subprocess  # noqa: E402
+
+from ebbtest import BUILD, PATIENCE, Ebb, Failure, Lines, check, leftovers, main, running, wait_for  # noqa: E402
+from machine import read, write  # noqa: E402
+
+FAULTY = os.path.join(BUILD, "faulty/ebbd")
+STATUS = 86  # of an ebbd that has ended at a point
+AT_ONCE = 8
+# Later passes that are something else than the first one: the commands, one after the other, and their answers.
+MORE = ["accepted:3", "accepted:4", "answered:2", "record-torn:9", "no-lease-key:4", "no-procstat:40"]
+MOST = [f"{point}:{n}" for point in ("wished", "accepted", "answered") for n in range(2, 8)] + [
+    f"{point}:{n}" for point in ("record-torn", "board-half") for n in range(2, 20)] + [
+    f"{point}:{n}" for point in ("numbered", "lease-made", "spawned", "started", "child-cloned", "child-alone",
+                                 "gate-known", "gate-open", "reaped", "lease-gone", "no-process", "no-lease-room",
+                                 "no-lease-file", "no-order", "no-procstat", "no-locks", "no-event") for n in (2, 3)]
+# What cannot be had at start ends ebbd, with a message; the next one starts.
+AT_START = {"no-pidfd", "no-audit-file", "no-lease-key", "no-procstat"}
+# What is tried again within the second, without a word.
+SILENT = {"no-order", "no-procstat", "no-proc", "no-locks"}
+SAYS = {"EAGAIN": "Resource temporarily unavailable", "ENOMEM": "Cannot allocate memory", "EMFILE": "Too many open files",
+        "ENOSPC": ("No space left on device", "disk full")}
+
+
+class Tolerant(Lines):
+    """A record that went in by half is a line of its own."""
+    @staticmethod
+    def parse(path, line):
+        try:
+            return Lines.parse(path, line)
+        except Failure:
+            return {"ev": "torn", "text": line.decode("utf-8", "replace")}
+
+
+def points():
+    """(name, what it does) as ebbd has them."""
+    listed = subprocess.run([FAULTY, "--fault-points"], capture_output=True, text=True, check=True).stdout
+    return [line.split(" ", 1) for line in listed.splitlines()]
+
+
+def leaders(ebb):
+    """(pool, slot) of each worker that runs -> its pids; what it has forked does not lead a session."""
+    places = {}
+    for pid in leftovers(ebb.run_dir):
+        try:
+            environ = dict(entry.split("=", 1) for entry in read(f"/proc/{pid}/environ").split("\0") if "=" in entry)
+            if os.getsid(pid) == pid and running(pid) and "EBB_POOL" in environ:
+                places.setdefault((environ["EBB_POOL"], int(environ["EBB_SLOT"])), []).append(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return places
+
+
+class Scene:
+    """What the ebbd with faults finds, what is asked of it, and what must be true in the end."""
+
+    def __init__(self, ebb, fault):
+        self.ebb, self.fault = ebb, fault
+        self.release = os.path.join(ebb.home, "release")
+        self.seen = 0
+
+    def ended(self):
+        return self.ebb.process.poll() is not None
+
+    def prepare(self):
+        """As left behind by an ebbd that was killed."""
+        ebb = self.ebb
+        ebb.start()
+        ebb.ready()
+        self.pids = {(r["pool"], r["slot"]): r["pid"] for r in ebb.audit(ev="ready")}
+        self.helped = ebb.order("a", 0, ["helper_until", self.release], ["leave", 0])
+        self.job = ebb.order("a", 1, ["until", self.release])
+        daemon = ebb.order("a", 2, ["daemon", 1])
+        self.due = ebb.order("b", 0, ["until", self.release + "-b"])
+        ebb.wait_journal(PATIENCE, ev="helper", order=self.helped)
+        ebb.wait_audit(PATIENCE, ev="exited", pool="a", slot=0)
+        ebb.done(daemon)
+        for order in (self.job, self.due):
+            ebb.wait_journal(PATIENCE, ev="start", order=order)
+        write(os.path.join(ebb.run_dir, "lease/gone.0.3"), "R\n".ljust(256, "\0"))
+        self.kill()
+        os.kill(self.pids["c", 0], signal.SIGKILL)
+        wait_for(lambda: not running(self.pids["c", 0]), PATIENCE, "one dies meanwhile")
+
+    def kill(self):
+        self.ebb.process.kill()
+        self.ebb.process.wait()
+
+    def until(self, condition, what):
+        """Wait for it; false when ebbd has ended first."""
+        wait_for(lambda: self.ended() or condition(), PATIENCE, what)
+        return not self.ended()
+
+    def answered(self, name):
+        return [r for r in self.ebb.audit(id=name) if r["ev"] in ("done", "refused")]
+
+    def say(self, line, name, condition=None):
+        """A command, and what follows it: its answer, if nothing else is asked for."""
+        try:
+            self.ebb.send(f"{line} id={name}")
+        except OSError:  # it has ended before
+            pass
+        return self.until(condition or (lambda: self.answered(name)), f"{line} is answered")
+
+    def commands(self):
+        """One of each kind; each is left as it stands when ebbd ends."""
+        ebb = self.ebb
+
+        def replaced():
+            return [r for r in ebb.audit(ev="ready", pool="c") if r["generation"] > 1]
+
+        def is_due(pool, slot):
+            return lambda: [r for r in ebb.audit(ev="due", pool=pool, slot=slot) if r.get("reason") != "stop"]
+
+        steps = (
+            lambda: self.until(replaced, "who died is replaced"),
+            lambda: self.say("retire a/1", "busy", is_due("a", 1)),
+            lambda: self.say("retire a/2", "idle"),
+            lambda: self.say("scale a 4", "more"),
+            lambda: self.say("drain b", "drain", is_due("b", 0)),
+            lambda: self.say("resume b", "resume"),
+            lambda: self.say("hold c what=retire for=1m", "hold"),
+            lambda: self.say("retire c/0 refill=no", "held"),
+            lambda: self.say("resume c", "again"),
+            lambda: self.say("retire c/0 refill=no", "empty"),
+            lambda: self.say("reload", "reload"),
+        )
+        return all(step() for step in steps)
+
+    def stop(self):
+        self.say("stop", "stop", lambda: self.ebb.audit(ev="stop"))
+        self.let_go()
+        wait_for(self.ended, PATIENCE, "ebbd ends")
+
+    def let_go(self):
+        for path in (self.release, self.release + "-b"):
+            write(path, "")
+
+    def accepted(self, name):
+        return bool(self.ebb.audit(ev="accepted", id=name))
+
+    def sizes(self):
+        """As they have to be in the end; what was not accepted may be so or not."""
+        wished = self.fault.startswith("wished")  # on the board, but it died before it could say so
+        b = {1} if self.accepted("resume") else {0} if self.accepted("drain") and not wished else {0, 1}
+        return {"a": {4} if self.accepted("more") else {3, 4}, "b": b, "c": {0} if self.accepted("empty") else {0, 1}}
+
+    def settled(self):
+        """Each slot has its worker, known to use its lease, and nobody else is there."""
+        pools = {pool["name"]: pool for pool in self.ebb.status()["pools"]}
+        if any(pools[name]["due"] or pools[name]["ready"] not in sizes for name, sizes in self.sizes().items()):
+            return None
+        places = leaders(self.ebb)
+        check(all(len(pids) == 1 for pids in places.values()), f"a slot is doubled: {places}")
+        return all(sum(1 for of, _slot in places if of == name) == pool["ready"] for name, pool in pools.items()) and places
+
+    def judge(self, fresh):
+        """The last ebbd is up (or has just been through): everything that was begun comes to its end."""
+        ebb = self.ebb
+        check(ebb.command("note warning text=seen")["ev"] == "done", "its first turn is over")
+        now = leaders(ebb)
+        check(all(len(pids) == 1 for pids in now.values()), f"a slot is doubled: {now}")
+        if not os.path.exists(self.release):
+            check(not ebb.audit(ev="refill", pool="a", slot=0, generation=2), "a/0 still works: its helper does")
+            check(running(self.pids["a", 1]), "who is in a job goes on")
+        self.let_go()
+        for pool, slot in now:  # who has come to its lease unseen is known when it comes again
+            ebb.order(pool, slot, ["work", 0])
+        helped = ebb.wait_journal(PATIENCE, ev="helped", order=self.helped)
+        for order, place in ((self.job, ("a", 1)), (self.due, ("b", 0))):
+            check(ebb.done(order)["pid"] == self.pids[place], f"{place} has finished its job")
+        for record in ebb.audit(ev="accepted"):
+            wait_for(lambda name=record["id"]: self.answered(name), PATIENCE, f"{record['id']} is answered")
+        places = wait_for(self.settled, PATIENCE, f"the pools are at size {self.sizes()}")
+        known = {r["pid"] for r in fresh() if r["ev"] in ("takeover", "refill")}
+        check({pids[0] for pids in places.values()} <= known, f"all are known: {places} {known}")
+        again = [r for r in ebb.journal(ev="up", pool="a", slot=0) if r["gen"] > 1]
+        check(again[0]["t"] >= helped["t"], "nobody was started beside the helper")
+        check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
+        if self.accepted("busy"):
+            check(not running(self.pids["a", 1]), "who was to go has gone")
+        wait_for(self.tidy, PATIENCE, "no lease is left but those of workers")
+
+    def tidy(self):
+        return sorted(os.listdir(os.path.join(self.ebb.run_dir, "lease"))) == sorted(
+            f"{w['pool']}.{w['slot']}.{w['generation']}" for pool in self.ebb.status()["pools"]
+            for w in ({**w, "pool": pool["name"]} for w in pool["workers"] if w["pid"]))
+
+
+def arrange():
+    pools = {"a": {"size": 3}, "b": {}, "c": {}}
+    for keys in pools.values():
+        keys.update(grace="1s", ready_timeout="10s")
+    ebb = Ebb(pools, watch=False, start=False)
+    ebb.audit_lines = Tolerant(os.path.join(ebb.run_dir, "audit"))
+    return ebb
+
+
+def start_faulty(ebb, fault):
+    ebb.program, ebb.environ["EBB_FAULT"] = FAULTY, fault
+    ebb.start(serve=False)
+    ebb.program = os.path.join(BUILD, "ebbd")
+
+
+def play(fault, does):
+    """One run with one fault."""
+    point = fault.partition(":")[0]
+    ends = does.startswith("ends")
+    with arrange() as ebb:
+        scene = Scene(ebb, fault)
+        scene.prepare()
+        begun = len(ebb.audit())
+        start_faulty(ebb, fault)
+        starts = len(ebb.audit(ev="start"))
+        wait_for(lambda: scene.ended() or ebb.serving(starts - 1) and len(ebb.audit()) > begun, PATIENCE, "ebbd is up")
+        through = scene.commands()
+        if through and ends:
+            scene.stop()
+        log = read(ebb.log)
+        check("Sanitizer" not in log, f"no error of memory: {log[-3000:]}")
+        if ends or fault in AT_START:
+            check(scene.ended() and ebb.process.wait() in ({STATUS, -signal.SIGKILL} if ends else {1}),
+                  f"it ends at its point: {ebb.process.returncode}")
+            begun = len(ebb.audit())
+            ebb.start()
+        if not ends:
+            check(f"fault: {point}" in log, "it was reached")
+            texts = SAYS.get(does, ())
+            said = log + read(os.path.join(ebb.run_dir, "audit"))
+            check(point in SILENT or any(text in said for text in ([texts] if isinstance(texts, str) else texts)),
+                  f"what is wrong is said: {log}")
+        scene.judge(lambda: ebb.audit()[begun:])
+        torn = len(ebb.audit(ev="torn"))
+        check(torn == (point == "half-audit-room"), f"each record is whole, or a line of its own: {ebb.audit(ev='torn')}")
+
+
+def at_once(faults):
+    """Several at a time; what went wrong is said of each."""
+    def one(fault):
+        try:
+            play(*fault)
+            return None
+        except Exception as error:  # pylint: disable=broad-except
+            return f"=== {fault[0]}: {type(error).__name__}: {error}"
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = [failure for failure in pool.map(one, faults) if failure]
+    print(f"{len(faults)} faults", *failures, sep="\n")
+    check(not failures, f"{len(failures)} of {len(faults)}")
+
+
+def with_more(listed):
+    """Also some later passes; all that are known to be of interest when EBB_FAULTS asks for them."""
+    does = dict(listed)
+    more = MOST + MORE if os.environ.get("EBB_FAULTS") else MORE
+    return listed + [(fault, does[name]) for fault in more if (name := fault.partition(":")[0]) in does]
+
+
+def ends_at_each_point():
+    at_once([point for point in with_more(points()) if point[1].startswith("ends")])
+
+
+def each_call_that_fails():
+    at_once([point for point in with_more(points()) if not point[1].startswith("ends")])
+
+
+def restart(ebb, **pool):
+    """Killed, and started again with another configuration."""
+    ebb.process.kill()
+    ebb.process.wait()
+    ebb.pools["a"].update(pool)
+    ebb.configure()
+    ebb.start()
+
+
+def wishes_outlive_it():
+    with Ebb({"a": {"size": 2}}, watch=False) as ebb:
+        ebb.ready()
+        check(ebb.command("scale a 3")["ev"] == "done", "larger than the file says")
+        check(ebb.command("retire a/0 refill=no")["ev"] == "done", "and one is left empty")
+        restart(ebb)
+        check(ebb.command("resume all")["ev"] == "done", "the pool is as it was")
+        check(sorted(leaders(ebb)) == [("a", 1), ("a", 2)], f"as was asked: {leaders(ebb)}")
+        check(not ebb.audit(ev="refill", slot=0, generation=2), f"no refill: {ebb.audit(ev='refill')}")
+        check(ebb.command("refill a/0")["ev"] == "done", "until somebody says otherwise")
+        restart(ebb, size=1)
+        for place in leaders(ebb):
+            ebb.order(*place, ["work", 0])
+        wait_for(lambda: sorted(leaders(ebb)) == [("a", 0)], PATIENCE, "or the file does")
+
+
+def one_that_never_comes_is_not_waited_for():
+    with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
+        ebb.wait_audit(PATIENCE, ev="refill")
+        for _ in ("while it may still come", "and when it is known for what it is"):
+            answer = ebb.command("retire a/0")
+            check((answer["ev"], answer["reason"]) == ("refused", "unleased"), f"{answer}")
+        with open(os.path.join(ebb.run_dir, "lease/a.0.1"), "rb") as file:
+            check(file.read(1) == b"R", "and it is not told to leave")
+        ebb.terminate()
+        check(not ebb.signals() and len(leaders(ebb)) == 1, "nobody touches it")
+
+
+def a_stranger_at_the_gate():
+    """Somebody waits at the lease of a worker that does not use it."""
+    with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
+        ebb.wait_audit(PATIENCE, ev="refill")
+        lease = os.path.join(ebb.run_dir, "lease/a.0.1")
+        with subprocess.Popen(["/usr/bin/flock", lease, "/bin/true"]) as stranger:
+            wait_for(lambda: [line for line in read("/proc/locks").splitlines()
+                              if "->" in line and f" {stranger.pid} " in line], PATIENCE, "the stranger waits")
+            ebb.wait_audit(PATIENCE, ev="warning", reason="unleased")
+            ebb.send("drain a")
+            ebb.wait_audit(PATIENCE, ev="due")
+            check(not ebb.audit(ev="ready") and not ebb.audit(ev="fenced"), "it proves nothing of the worker")
+            ebb.terminate()  # and lets the stranger in
+        check(not ebb.signals() and len(leaders(ebb)) == 1, "nobody touches the worker")
+
+
+def stop_that_leaves_somebody():
+    with Ebb({"a": {}}, watch=False) as ebb:
+        ebb.ready()
+        release = os.path.join(ebb.home, "release")
+        order = ebb.order("a", 0, ["until", release])
+        ebb.wait_journal(PATIENCE, ev="start", order=order)
+        ebb.send("stop id=stop")
+        ebb.wait_audit(PATIENCE, ev="due")
+        ebb.stop_and_leave()
+        answers = [(r["ev"], r.get("reason")) for r in ebb.audit(id="stop") if r["ev"] != "accepted"]
+        check(answers == [("refused", "superseded")], f"not all have gone: {answers}")
+        write(release, "")
+        ebb.done(order)
+
+
+def audit_that_cannot_be_rotated():
+    """The new file cannot be opened: nothing is lost, neither of the old ones nor of what follows."""
+    line = '{"t":"2000-01-01T00:00:00.000000Z","ev":"start","text":"'
+    line += "x" * (512 - len(line) - 3) + '"}\n'  # so that the file is all but full
+    with Ebb({"a": {}}, watch=False, start=False) as ebb:
+        os.mkdir(ebb.run_dir)
+        path = os.path.join(ebb.run_dir, "audit")
+        write(path, line * ((8 << 20) // len(line) - 1))
+        write(path + ".1", line)
+        ebb.audit_lines = Lines(path)
+        start_faulty(ebb, "no-audit-file:2")
+        ebb.wait_audit(PATIENCE, ev="ready")
+        check(ebb.command("retire a/0")["ev"] == "done", "records go on")
+        check("fault: no-audit-file" in read(ebb.log), "the new one could not be opened")
+        check(ebb.audit(ev="ready", generation=2), "in the file that was shifted")
+        check(not os.path.exists(path + ".3"), "no old one is pushed out by each of them")
+        check(read(path + ".2") == line and read(path + ".1").startswith(line * 100), "the old ones are what they were")
+
+
+main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_that_never_comes_is_not_waited_for,
+     a_stranger_at_the_gate, stop_that_leaves_somebody, audit_that_cannot_be_rotated)
