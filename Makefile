@@ -49,7 +49,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-model check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
+.PHONY: all demo check check-unit check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -70,6 +70,10 @@ check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machi
 	$(Q)sh tools/setup.sh --vm
 	$(Q)$(MAKE) --no-print-directory all build-tests build-vm
 	$(Q)$(PYTHON) tests/vm/matrix.py --build $(B) $(KERNELS)
+
+soak: all build-tests ## 500 kills of each daemon in a storm, 20,000 workers that come and go: some 15 minutes on a quiet machine
+	$(Q)EBB_BUILD=$(B) EBB_STORM=500 $(PYTHON) tests/e2e/23-storm.py storm
+	$(Q)EBB_BUILD=$(B) EBB_CYCLES=20000 $(PYTHON) tests/e2e/24-leaks.py
 
 bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench

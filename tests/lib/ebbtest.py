@@ -302,10 +302,10 @@ class Ebb:
         if wait_for(lambda: self.status()["watch"]["tier"], PATIENCE, "the watch tells its tier") == "proc":
             raise Skip(f"no BPF: {why}")
 
-    def pins(self):
-        """What the kernel side has pinned for this run directory."""
+    def pins(self, below="/*"):
+        """What the kernel side has pinned for this run directory; or, with nothing below, the folders for that."""
         status = os.stat(self.run_dir)
-        return glob.glob(f"/sys/fs/bpf/ebb-{status.st_dev:x}-{status.st_ino:x}-*/*")
+        return glob.glob(f"/sys/fs/bpf/ebb-{status.st_dev:x}-{status.st_ino:x}-*{below}")
 
     def unpin(self):
         """An ebbd that was killed leaves them for the next one, and there is none."""

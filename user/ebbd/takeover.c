@@ -244,7 +244,11 @@ void takeover__rest(struct keeper *keeper, const struct board_view *before, uint
   }
 }
 
-/* A lease that nobody locks and no worker has: its worker ended while nobody looked, or was never started. */
+/*
+ * A lease that no worker has: its worker ended while nobody looked, or was never started. Or it lives unseen, with neither a
+ * board nor an environment that tells of it: then it finds that it has to go when it comes to its lease, since its slot is
+ * filled again. A file that is no lease (yet) is one that an ebbd was killed over.
+ */
 static void sweep(struct keeper *keeper, const char *name, uint64_t now_ns) {
   char pool_name[EBB_NAME_BYTES];
   struct board_slot found;
@@ -255,7 +259,7 @@ static void sweep(struct keeper *keeper, const char *name, uint64_t now_ns) {
   if (slot && slot->pid && slot->generation == found.generation)
     return;
   _cleanup_fd_ int fd = lease__open(keeper->lease_dirfd, name);
-  if (fd < 0 || lease__try_lock(fd))
+  if (fd < 0 ? fd != -EPROTO : lease__order(fd, EBB_ORDER_EXIT) || lease__try_lock(fd))
     return;
   if (slot && !slot->pid && slot->generation < found.generation) /* its name is not used again */
     slot->generation = found.generation;

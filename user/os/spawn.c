@@ -77,7 +77,8 @@ CHILD static bool failed(struct launch *launch, const char *step, long result) {
   return true;
 }
 
-/* Descriptors of ours are close-on-exec anyway; close_range is for those that we were started with ourselves. */
+/* Descriptors of ours are close-on-exec anyway; close_range is for those that we were started with ourselves. At exec and no
+ * sooner (but before 5.11): should we be killed meanwhile, our locks last until the child can be told from us. */
 CHILD static bool arrange_files(struct launch *launch) {
   int keep = launch->spawn->keep_fd, null;
 
@@ -88,7 +89,8 @@ CHILD static bool arrange_files(struct launch *launch) {
   null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY);
   if (failed(launch, "stdin", null) || failed(launch, "stdin", dup2(null, 0)))
     return false;
-  (void)syscall(SYS_close_range, keep >= 0 ? 4 : 3, ~0U, 0);
+  if (syscall(SYS_close_range, keep >= 0 ? 4 : 3, ~0U, CLOSE_RANGE_CLOEXEC))
+    (void)syscall(SYS_close_range, keep >= 0 ? 4 : 3, ~0U, 0);
   return true;
 }
 
