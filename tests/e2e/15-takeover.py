@@ -6,7 +6,7 @@ no job lost, no worker signalled in a job, and no slot filled twice?
 Actors: ebbd and ebb-watch, then another ebbd in the same run directory; pool reports, four Python workers that write
 down every signal: one in a job, one idle, one due in a job, and one that dies while nobody looks. Then workers of
 another user under an ebbd without CAP_DAC_OVERRIDE, a worker that overwrites its environment with a title, a stranger
-that names a lease of ours in its environment, and a board that is damaged.
+that names a lease of ours in its environment, a board that is damaged, and a worker that was never seen at its lease.
 """
 import os
 import sys
@@ -189,4 +189,28 @@ def numbers_without_gaps():
         no_slot_twice(ebb, 3)
 
 
-main(killed, told_twice_to_stop, without_override, with_a_title, named_by_a_stranger, numbers_without_gaps)
+def never_seen_and_dead_in_a_job():
+    """No ebbd has seen it at its lease; its leader dies in a job, before there is one again, and its helper goes on."""
+    with Ebb({"reports": {"command": "/bin/sh lib/late.sh"}}, watch=False, start=False) as ebb:
+        write(os.path.join(ebb.home, "lib/late.sh"), f"until [ -e go ]; do sleep 0.02; done; exec {ebb.worker()}\n")
+        ebb.pools["reports"]["directory"] = ebb.home
+        ebb.configure()
+        ebb.start()
+        pid = ebb.wait_audit(PATIENCE, ev="refill", slot=0)["pid"]
+        ebb.process.kill()
+        ebb.process.wait()
+        write(os.path.join(ebb.home, "go"), "")
+        order = ebb.order("reports", 0, ["helper", 8, 4], ["work", 60])
+        helper = ebb.wait_journal(PATIENCE, ev="helper", order=order)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not running(pid), PATIENCE, "the leader is gone")
+        ebb.start()
+        refill = ebb.wait_audit(PATIENCE, ev="refill", slot=0, generation=2)
+        helped = ebb.wait_journal(PATIENCE, ev="helped", order=order)
+        check(helped["pid"] == helper["pid"] and seconds(refill) >= helped["t"], "the slot is filled when the job is over")
+        check(not ebb.audit(ev="signalled"), "and nobody is told to go")
+        ebb.wait_audit(PATIENCE, ev="ready", slot=0, generation=2)
+
+
+main(killed, told_twice_to_stop, without_override, with_a_title, named_by_a_stranger, numbers_without_gaps,
+     never_seen_and_dead_in_a_job)

@@ -183,6 +183,10 @@ void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   struct family_member rest[REST_MAX];
   int n = find_rest(slot, rest, REST_MAX);
   if (n > 0 && !slot->leased) {
+    if (!slot->holds && lease__try_lock(slot->lease_fd) == -EWOULDBLOCK) {
+      slot->try_ns = now_ns + FENCE_RETRY_NS; /* it did, while there was no ebbd: one of them works on a job */
+      return;
+    }
     leave_alone(keeper, slot, n);
     n = 0;
   }
