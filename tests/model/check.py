@@ -44,7 +44,7 @@ MUTANTS = (
     ("kept", "RUN_WHEN_KEPT", "a worker is kept without R"),
     ("once", "WAIT_FOR_REST", "the slot is filled before all of the last worker are gone"),
     ("once", "CARE_FOR_REST", "takeover does not care for what a worker that died meanwhile has left behind"),
-    ("once", "LOCK_OF_THE_DEAD", "what it left behind is left alone because the board knows of no lock, while it holds one"),
+    ("once", "LOCK_OF_THE_DEAD", "what is left of a worker never seen at its lease is left alone although it holds it"),
     ("once", "SEARCH", "takeover without a board does not search for leases"),
     ("once", "NAME_FIRST", "the board does not name a new worker before it runs"),
     ("once", "WAIT_FOR_EXEC", "takeover does not wait for a new process that is not exec'ed yet"),

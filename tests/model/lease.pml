@@ -206,15 +206,25 @@ inline start() {
   publish()
 }
 
-/* gate.c sees it, worker.c lets it go */
+/* gate.c sees it waiting or, if it was taken over, holding; worker.c lets it go. */
+#define seen_to_use (waits || lock == WORKER)
+
 inline open_gate() {
   d_step {
-    state == STARTING && waits && (child || !without(SIGHT_OF_WAIT)) ->
-    lock = FREE;
+    state == STARTING && seen_to_use && (child || !without(SIGHT_OF_WAIT)) ->
     leased = true;
     state = SERVING
   };
-  publish()
+  publish();
+  lock = (lock == EBBD -> FREE : lock)
+}
+
+inline close_gate() {
+  d_step { (state == STARTING || (state == DUE && !leased)) && lock == FREE -> lock = EBBD }
+}
+
+inline see_use() {
+  d_step { state == DUE && !leased && lock == WORKER -> leased = true }
 }
 
 /* worker.c; when publish() follows in the code only at the end of the turn, nothing that the board keeps has changed */
@@ -291,10 +301,11 @@ inline tell_rest() {
   }
 }
 
-/* Nothing is left of it, or what is left has never used its lease. */
+/* Nothing is left of it, or what is left has never been seen to use its lease, and does not hold it. */
 inline finish() {
   d_step { /* reaped; if it is not for us to do, somebody has */
-    state == LEAVING && (helper == NONE || !leased || without(WAIT_FOR_REST)) ->
+    state == LEAVING &&
+    (helper == NONE || (!leased && (lock != WORKER || without(LOCK_OF_THE_DEAD))) || without(WAIT_FOR_REST)) ->
     pid_of = (child -> NOBODY : pid_of);
     child = false
   };
@@ -311,7 +322,7 @@ inline finish() {
 /* takeover.c */
 inline settle(known) {
   d_step {
-    leased = known || lock == WORKER || without(PROOF_OF_USE);
+    leased = known || without(PROOF_OF_USE);
     lock = (!leased && lock == FREE -> EBBD : lock)
   };
   d_step {
@@ -327,7 +338,7 @@ inline take_over() {
   :: board_state != EMPTY && alive && !forked -> settle(board_leased)
   :: d_step { /* what a dead one has left behind is still to go */
       board_state != EMPTY && !alive && !without(CARE_FOR_REST) ->
-      leased = board_leased || (lock == WORKER && !without(LOCK_OF_THE_DEAD));
+      leased = board_leased;
       state = LEAVING
     }
   :: d_step {
@@ -364,6 +375,8 @@ again:
     :: keep()
     :: start()
     :: open_gate()
+    :: close_gate()
+    :: see_use()
     :: try_fence(!without(TRY_AGAIN))
     :: probe()
     :: tell()
