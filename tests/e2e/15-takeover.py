@@ -108,7 +108,7 @@ def without_override():
     bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
     with Ebb({"reports": {"user": "nobody"}}, {"control_group": "daemon"}, watch=False, through=bound) as ebb:
         ebb.ready()
-        pid = ebb.journal(ev="ready")[0]["pid"]
+        pid = ebb.wait_journal(PATIENCE, ev="ready")["pid"]
         lease = os.stat(os.path.join(ebb.run_dir, "lease/reports.0.1"))
         check(lease.st_gid == os.getegid() and lease.st_mode & 0o7777 == 0o660, f"no one else's lease: {lease}")
         restarted(ebb)
