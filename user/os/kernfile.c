@@ -79,6 +79,25 @@ int kernfile__each_line(const char *path, bool (*take)(const char *line, void *a
   }
 }
 
+int kernfile__each_number(int fd, int (*take)(uint64_t number, void *arg), void *arg) {
+  char text[4096];
+  uint64_t number = 0;
+  bool within = false;
+  ssize_t got;
+
+  while ((got = read_again(fd, text, sizeof(text))) > 0)
+    for (ssize_t i = 0; i < got; i++) {
+      bool digit = isdigit((unsigned char)text[i]);
+      int end = within && !digit ? take(number, arg) : 0;
+
+      if (end)
+        return end;
+      number = digit ? number * 10 + (uint64_t)(text[i] - '0') : 0;
+      within = digit;
+    }
+  return (int)got;
+}
+
 int kernfile__write(const char *path, const char *value) {
   _cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   size_t n = strlen(value);

@@ -11,6 +11,9 @@
 int kernfile__read(const char *path, char *to, size_t size);
 /* Hand over each line, without its newline, until take() says false. Lines of more than 16 KiB are left out. */
 int kernfile__each_line(const char *path, bool (*take)(const char *line, void *arg), void *arg);
+/* Hand over each number of a file that lists some, with a byte that is none after each ("12 13 ", "12\n13\n"), from where the
+ * descriptor stands. 0, what take() ends it with, or negative errno. */
+int kernfile__each_number(int fd, int (*take)(uint64_t number, void *arg), void *arg);
 /* Write a short value in one piece. */
 int kernfile__write(const char *path, const char *value);
 
