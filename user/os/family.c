@@ -2,7 +2,6 @@
 #include "family.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -72,23 +71,22 @@ static int add_process(pid_t pid, void *unused) {
   return 0;
 }
 
-/* Not readdir, which allocates. */
+struct pid_taker {
+  int (*take)(pid_t pid, void *arg);
+  void *arg;
+};
+
+static int take_if_pid(const char *name, void *arg) {
+  const struct pid_taker *taker = arg;
+
+  return isdigit((unsigned char)*name) ? taker->take((pid_t)atoi(name), taker->arg) : 0;
+}
+
 static int each_pid(const char *directory, int (*take)(pid_t pid, void *arg), void *arg) {
   _cleanup_fd_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  _Alignas(struct dirent64) char entries[8 * 1024];
-  ssize_t got;
+  struct pid_taker taker = {take, arg};
 
-  if (fd < 0)
-    return -errno;
-  while ((got = getdents64(fd, entries, sizeof(entries))) > 0)
-    for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
-      const char *name = ((struct dirent64 *)(void *)at)->d_name;
-      int end = isdigit((unsigned char)*name) ? take((pid_t)atoi(name), arg) : 0;
-
-      if (end)
-        return end;
-    }
-  return got < 0 ? -errno : 0;
+  return fd < 0 ? -errno : kernfile__each_name(fd, take_if_pid, &taker);
 }
 
 static void take_roots(const struct family_root *roots, size_t n) {

@@ -98,6 +98,21 @@ int kernfile__each_number(int fd, int (*take)(uint64_t number, void *arg), void 
   return (int)got;
 }
 
+/* Not readdir, which allocates. */
+int kernfile__each_name(int dirfd, int (*take)(const char *name, void *arg), void *arg) {
+  _Alignas(struct dirent64) char entries[8 * 1024];
+  ssize_t got;
+
+  while ((got = getdents64(dirfd, entries, sizeof(entries))) > 0)
+    for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
+      int end = take(((struct dirent64 *)(void *)at)->d_name, arg);
+
+      if (end)
+        return end;
+    }
+  return got < 0 ? -errno : 0;
+}
+
 int kernfile__write(const char *path, const char *value) {
   _cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   size_t n = strlen(value);
