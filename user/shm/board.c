@@ -13,7 +13,7 @@ static const struct seqfile_part parts[] = {
 
 static const struct seqfile_format format = {
     .magic = {'e', 'b', 'b', 'b', 'o', 'a', 'r', 'd'},
-    .version = 2,
+    .version = 3,
     .file_bytes = sizeof(struct board),
     .parts = parts,
     .n_parts = sizeof(parts) / sizeof(*parts),

@@ -20,7 +20,7 @@ static const struct seqfile_part parts[] = {
 
 static const struct seqfile_format format = {
     .magic = {'e', 'b', 'b', 't', 'r', 'a', 'c', 'e'},
-    .version = 2,
+    .version = 3,
     .file_bytes = sizeof(struct trace),
     .parts = parts,
     .n_parts = sizeof(parts) / sizeof(*parts),
