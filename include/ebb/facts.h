@@ -103,6 +103,7 @@ struct ebb_worker_facts {
   __u32 processes;  /* it is made of */
   __u64 born_ns;
   __u64 since_ns; /* when it became what it is now (state, busy) */
+  __u64 taken_ns; /* when it took the lease that it holds, as far as that was seen; 0: it holds none */
   __u64 footprint_bytes;
   __u64 anon_bytes;
   __u64 shmem_bytes;

@@ -28,6 +28,7 @@ struct ebb_pool_rules {
   __u64 min_lifetime_ns;             /* a younger worker is not retired by a memory rule */
   __u32 min_ready;                   /* serving workers that a memory rule leaves in the pool */
   __u32 strikes;                     /* confirmations, a second apart, that a memory rule needs */
+  __u64 stuck_after_ns;              /* per worker: a lease held for longer is shown as stuck; or off */
   __u64 min_gain_bytes;              /* per worker: the contribution rule retires none that frees less */
   __u32 contribution_limit_permille; /* per worker; or off */
   __u32 reserved;

@@ -38,6 +38,7 @@ POOL = {"name": TEXT, "size": NUMBER, "ready": NUMBER, "busy": NUMBER, "due": NU
         "backoff": TRUTH, "baseline_bytes": NUMBER, "footprint_limit_bytes": NUMBER, "jobs": NUMBER, "retired": NUMBER,
         "refilled": NUMBER, "stale": NUMBER, "warnings": LIST, "workers": LIST}
 WORKER = {"slot": NUMBER, "generation": NUMBER, "pid": NUMBER, "state": TEXT, "since_s": NUMBER,
+          "held_s": NUMBER, "stuck": bool,
           "footprint_bytes": NUMBER, "anon_bytes": NUMBER, "shmem_bytes": NUMBER, "swap_bytes": NUMBER,
           "peak_bytes": NUMBER, "jobs": NUMBER, "job": TEXT, "faults": NUMBER, "major_faults": NUMBER,
           "stall_us": NUMBER, "contribution": NUMBER, "due": TEXT}
@@ -63,7 +64,7 @@ def has_status_shape(status):
     for pool in status["pools"]:
         has_shape(pool, POOL, ("footprint_limit_bytes",), pool["name"])
         for worker in pool["workers"]:
-            has_shape(worker, WORKER, ("job", "due", "stall_us", "contribution"), f"{pool['name']}/{worker['slot']}")
+            has_shape(worker, WORKER, ("held_s", "job", "due", "stall_us", "contribution"), f"{pool['name']}/{worker['slot']}")
 
 
 def with_figures(ebb):

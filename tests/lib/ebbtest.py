@@ -317,6 +317,25 @@ class Ebb:
         for folder in {os.path.dirname(path) for path in pins}:
             os.rmdir(folder)
 
+    def cgroups(self):
+        """The cgroups of this run directory's workers, and the one around them."""
+        status = os.stat(self.run_dir)
+        name = f"ebb-{status.st_dev:x}-{status.st_ino:x}"
+        mounts = [line.split()[1] for line in read("/proc/mounts").splitlines() if line.split()[2] == "cgroup2"]
+        return [folder for mount in mounts for folder, *_ in os.walk(mount, topdown=False) if f"/{name}" in folder]
+
+    def ungroup(self):
+        """Likewise, with whoever is in them still: only workers ever were."""
+        until = time.monotonic() + 10
+        while os.path.isdir(self.run_dir) and (folders := self.cgroups()) and time.monotonic() < until:
+            for folder in folders:
+                try:
+                    for pid in read(os.path.join(folder, "cgroup.procs")).split():
+                        os.kill(int(pid), signal.SIGKILL)
+                    os.rmdir(folder)
+                except OSError:
+                    time.sleep(POLL)
+
     def holds(self, pool, slot, mib, deadline=PATIENCE):
         """Wait until the watch sees that much in a slot's worker; the worker."""
         def seen():
@@ -381,6 +400,7 @@ class Ebb:
         wait_for(lambda: self.process.poll() is not None, deadline, "ebbd has stopped")
         check(self.process.returncode == 0, f"ebbd ended with {self.process.returncode}")
         wait_for(lambda: not leftovers(self.run_dir), 2, "no process of a worker is left")
+        check(not self.cgroups(), f"nor a cgroup: {self.cgroups()}")
         self.process = None
 
     def stop_and_leave(self):
@@ -422,6 +442,7 @@ class Ebb:
         self.terminate()
         end_leftovers(self.run_dir)
         self.unpin()
+        self.ungroup()
         self.loans.give_back()
         shutil.rmtree(self.home, ignore_errors=True)
 

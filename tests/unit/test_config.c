@@ -77,6 +77,8 @@ static void defaults(void **state) {
   assert_int_equal(p->retire_signal, SIGTERM);
   assert_true(p->grace_ns == 30 * SEC);
   assert_true(p->ready_timeout_ns == 30 * SEC);
+  assert_int_equal(p->pids, CONFIG_PIDS_OFF);
+  assert_true(p->rules.stuck_after_ns == 3600 * SEC);
   assert_int_equal(p->n_exit_codes, 1);
   assert_int_equal(p->exit_codes[0], 0);
 }
@@ -109,6 +111,8 @@ static void every_key(void **state) {
                                 "strikes = 3\n"
                                 "mode = service\n"
                                 "ready_timeout = 2m\n"
+                                "pids = 200\n"
+                                "stuck_after = 3h\n"
                                 "recycle_exit_codes = 0 3 75\n");
   assert_string_equal(c->control_group, "deploy");
   assert_true(c->rules.memory_budget_bytes == 2 * GIB);
@@ -134,20 +138,26 @@ static void every_key(void **state) {
   assert_int_equal(p->rules.contribution_limit_permille, 333);
   assert_true(p->rules.min_gain_bytes == 0);
   assert_true(p->ready_timeout_ns == 120 * SEC);
+  assert_int_equal(p->pids, 200);
+  assert_true(p->rules.stuck_after_ns == 3 * 3600 * SEC);
   assert_int_equal(p->n_exit_codes, 3);
   assert_int_equal(p->exit_codes[2], 75);
 }
 
 static void limits_that_are_off(void **state) {
   (void)state;
-  const struct config *c = good("[ebb]\nmemory_budget = off\npressure_some = off\npressure_full = off\n" POOL
-                                "footprint_limit = off\ncontribution_limit = off\nrecycle_exit_codes = off\n");
+  const struct config *c =
+      good("[ebb]\nmemory_budget = off\npressure_some = off\npressure_full = off\n" POOL
+           "footprint_limit = off\ncontribution_limit = off\nrecycle_exit_codes = off\npids = off\n"
+           "stuck_after = off\n");
   assert_true(c->rules.memory_budget_bytes == EBB_UNKNOWN);
   assert_true(c->rules.pressure_some_permille == CONFIG_SHARE_OFF);
   assert_true(c->rules.pressure_full_permille == CONFIG_SHARE_OFF);
   assert_true(c->pools[0].rules.footprint_limit_bytes == EBB_UNKNOWN);
   assert_true(c->pools[0].rules.contribution_limit_permille == CONFIG_SHARE_OFF);
   assert_int_equal(c->pools[0].n_exit_codes, 0);
+  assert_int_equal(c->pools[0].pids, CONFIG_PIDS_OFF);
+  assert_true(c->pools[0].rules.stuck_after_ns == EBB_UNKNOWN);
 }
 
 static void min_ready_follows_size(void **state) {
@@ -386,6 +396,8 @@ static void mistakes_in_values(void **state) {
       {POOL, "strikes", "a number of confirmations", {"0", "3601", "off"}},
       {POOL, "mode", "service", {"daemon", "Service"}},
       {POOL, "ready_timeout", "a time", {"0", "0s", "off", "366d"}},
+      {POOL, "pids", "a number of processes and threads", {"0", "-1", "4194305", "x", "50%"}},
+      {POOL, "stuck_after", "a time", {"0", "0s", "1", "366d", "no"}},
       {POOL,
        "recycle_exit_codes",
        "at most 16 numbers",

@@ -144,6 +144,47 @@ static void serving_is_told_apart_by_the_facts(void **unused) {
   snapshot__close(&snapshot);
 }
 
+/* By the lease while the watch tells; by what it was asked to do else. */
+static void who_does_not_let_go_is_stuck(void **unused) {
+  (void)unused;
+  static const struct {
+    uint32_t state, leased, busy, held_s;
+    uint64_t patience_ns, expected_s;
+    bool stuck;
+  } rows[] = {
+      {EBB_SLOT_SERVING, 1, 1, 60, 60 * NS_PER_SEC, 60, true},
+      {EBB_SLOT_SERVING, 1, 1, 59, 60 * NS_PER_SEC, 59, false},
+      {EBB_SLOT_SERVING, 1, 0, 0, 1 * NS_PER_SEC, EBB_UNKNOWN, false},
+      {EBB_SLOT_SERVING, 1, 1, 60, EBB_UNKNOWN, 60, false}, /* off */
+      {EBB_SLOT_SERVING, 1, 1, 60, 0, 60, false},           /* of a pool that is in no file any more */
+      {EBB_SLOT_DUE, 1, 1, 60, 60 * NS_PER_SEC, 60, true},  /* due since 9 s only */
+      {EBB_SLOT_DUE, 1, 0, 0, 9 * NS_PER_SEC, 9, true},
+      {EBB_SLOT_DUE, 0, 0, 0, 9 * NS_PER_SEC, EBB_UNKNOWN, false}, /* it has never used its lease */
+      {EBB_SLOT_LEAVING, 1, 0, 0, 9 * NS_PER_SEC, 9, true},
+      {EBB_SLOT_RETIRING, 1, 0, 0, 10 * NS_PER_SEC, 9, false},
+  };
+  begin_trace();
+  put_ebbd(1, 1, 0);
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    put_pool(0, "reports", (struct board_pool){.size = 1, .rules.stuck_after_ns = rows[i].patience_ns});
+    struct board_slot slot = serving(0, 0, 1, 42);
+    slot.state = rows[i].state;
+    slot.leased = rows[i].leased;
+    put_slot(0, slot);
+    struct ebb_worker_facts facts = facts_for(&slot);
+    facts.busy = rows[i].busy;
+    facts.taken_ns = rows[i].busy ? NOW - rows[i].held_s * NS_PER_SEC : 0;
+    put_facts(0, &facts);
+    struct snapshot snapshot = taken();
+    const struct snapshot_worker *worker = snapshot__find(&snapshot, "reports", 0);
+    uint64_t expected_ns = rows[i].expected_s == EBB_UNKNOWN ? EBB_UNKNOWN : rows[i].expected_s * NS_PER_SEC;
+    assert_true(worker->held_ns == expected_ns);
+    assert_int_equal(worker->stuck, rows[i].stuck);
+    assert_int_equal(!!(snapshot.pools[0].warnings & TRACE_WARN_STUCK), rows[i].stuck);
+    snapshot__close(&snapshot);
+  }
+}
+
 static void facts_of_another_worker_are_not_taken(void **unused) {
   (void)unused;
   begin_trace();
@@ -317,6 +358,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(without_a_trace_nothing_is_made_up),
       TEST(serving_is_told_apart_by_the_facts),
+      TEST(who_does_not_let_go_is_stuck),
       TEST(facts_of_another_worker_are_not_taken),
       TEST(the_board_has_the_say_on_states),
       TEST(workers_come_by_pool_and_slot),

@@ -39,6 +39,8 @@ static void add_warnings(const struct snapshot_pool *pool, struct json_object *t
     (void)json_object_array_add(warnings, json_object_new_string("below-baseline"));
   if (pool->warnings & TRACE_WARN_UNLEASED)
     (void)json_object_array_add(warnings, json_object_new_string("unleased"));
+  if (pool->warnings & TRACE_WARN_STUCK)
+    (void)json_object_array_add(warnings, json_object_new_string("stuck"));
 }
 
 static void add_memory(const struct ebb_worker_facts *facts, struct json_object *to) {
@@ -58,6 +60,8 @@ static void add_worker(const struct snapshot_worker *worker, struct json_object 
   json__number(to, "pid", pid_or_unknown(true, worker->slot.pid));
   json__string(to, "state", snapshot__state_name(worker->state));
   json__fraction(to, "since_s", worker->lasted_ns, NS_PER_SEC);
+  json__fraction(to, "held_s", worker->held_ns, NS_PER_SEC);
+  json__boolean(to, "stuck", worker->stuck);
   add_memory(facts, to);
   json__number(to, "jobs", facts->jobs);
   json__string(to, "job", worker->known && facts->busy && facts->job[0] ? facts->job : NULL);

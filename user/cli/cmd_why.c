@@ -143,6 +143,20 @@ static void conclude_staying(const struct policy_verdict *verdict, struct text *
     text__addf(to, "%s says no: %s.", reason__name(guard), reason__sentence(guard));
 }
 
+static void conclude_stuck(const struct answer *answer, struct text *to) {
+  const struct snapshot_worker *worker = answer->worker;
+  const struct ebb_pool_rules *rules = &answer->snapshot->pools[worker->slot.pool].board.rules;
+  char held[16], patience[16];
+  if (!worker->stuck)
+    return;
+  text__addf(to, " It is stuck: it has not let go for %s, and the pool's stuck_after is %s.",
+             text__duration(held, sizeof(held), worker->held_ns),
+             text__duration(patience, sizeof(patience), rules->stuck_after_ns));
+  text__add(to, worker->facts.busy || worker->state == SNAPSHOT_DUE
+                    ? " A worker that holds its lease is never killed: look at what its job waits for."
+                    : " It has been told to go.");
+}
+
 static void conclude(struct answer *answer) {
   const struct snapshot_worker *worker = answer->worker;
   enum reason outcome = answer->verdict.outcome, order = worker->slot.reason;
@@ -162,6 +176,7 @@ static void conclude(struct answer *answer) {
     conclude_staying(&answer->verdict, &text);
   if (!worker->known && worker->slot.pid > 0)
     text__add(&text, " Its memory is not known.");
+  conclude_stuck(answer, &text);
 }
 
 static void add_number(struct table *table, enum reason code, uint64_t number) {
@@ -262,6 +277,8 @@ static void print_json(const struct answer *answer) {
   json__number(why, "generation", worker->slot.generation);
   json__number(why, "pid", worker->slot.pid > 0 ? (uint64_t)worker->slot.pid : EBB_UNKNOWN);
   json__string(why, "state", snapshot__state_name(worker->state));
+  json__fraction(why, "held_s", worker->held_ns, NS_PER_SEC);
+  json__boolean(why, "stuck", worker->stuck);
   json__fraction(why, "age_s", answer->snapshot->age_ns, NS_PER_SEC);
   json__number(why, "footprint_bytes", worker->facts.footprint_bytes);
   json__number(why, "rest_bytes", worker->facts.rest_bytes);

@@ -82,6 +82,8 @@ static void add_notes(const struct snapshot *snapshot, const struct snapshot_poo
     text__add(&text, " below-baseline");
   if (pool->warnings & TRACE_WARN_UNLEASED)
     text__add(&text, " unleased");
+  if (pool->warnings & TRACE_WARN_STUCK)
+    text__add(&text, " stuck");
   table__add(table, VIEW_WARN, "%s", notes + (text.used > 0));
 }
 
@@ -140,15 +142,24 @@ enum view_style overview__style(enum snapshot_state state) {
   }
 }
 
-/* Who it is and what it does; a due or retiring one with the reason. */
+static void add_stuck(const struct snapshot_worker *worker, struct text *text) {
+  char age[16];
+  if (worker->stuck)
+    text__addf(text, ", stuck %s", text__duration(age, sizeof(age), worker->held_ns));
+}
+
+/* Who it is and what it does; a due or retiring one with the reason, a stuck one with its age. */
 static void add_state(const struct snapshot *snapshot, const struct snapshot_worker *worker, struct table *table) {
-  char name[4 * EBB_NAME_BYTES];
+  char name[4 * EBB_NAME_BYTES], state[64];
+  struct text text = TEXT(state);
   const struct snapshot_pool *pool = &snapshot->pools[worker->slot.pool];
   bool leaves = worker->state == SNAPSHOT_DUE || worker->state == SNAPSHOT_RETIRING;
   bool reasoned = leaves && worker->slot.reason > REASON_NONE && worker->slot.reason < REASON_N;
   table__add(table, VIEW_PLAIN, "%s/%u", view__foreign(name, sizeof(name), pool->board.name), worker->slot.slot);
-  table__add(table, overview__style(worker->state), "%s%s%s", snapshot__state_name(worker->state), reasoned ? ": " : "",
+  text__addf(&text, "%s%s%s", snapshot__state_name(worker->state), reasoned ? ": " : "",
              reasoned ? reason__name(worker->slot.reason) : "");
+  add_stuck(worker, &text);
+  table__add(table, worker->stuck ? VIEW_BAD : overview__style(worker->state), "%s", state);
   table__add_duration(table, worker->lasted_ns);
 }
 

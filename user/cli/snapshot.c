@@ -79,6 +79,16 @@ static bool is_of(const struct ebb_worker_facts *facts, const struct board_slot 
          facts->pool == slot->pool && facts->slot == slot->slot;
 }
 
+/* By the lease, as the watch has seen it; and one that is wanted out, and is known to use its lease, would have let go. */
+static uint64_t held_for(const struct snapshot *snapshot, const struct snapshot_worker *worker) {
+  const struct board_slot *slot = &worker->slot;
+  bool goes = slot->state == EBB_SLOT_DUE || slot->state == EBB_SLOT_RETIRING || slot->state == EBB_SLOT_LEAVING;
+  uint64_t by_lease =
+      worker->known && worker->facts.busy ? since(snapshot->now_ns, worker->facts.taken_ns) : EBB_UNKNOWN;
+  uint64_t by_wish = goes && slot->leased ? since(snapshot->now_ns, slot->since_ns) : EBB_UNKNOWN;
+  return by_lease == EBB_UNKNOWN || (by_wish != EBB_UNKNOWN && by_wish > by_lease) ? by_wish : by_lease;
+}
+
 static void merge_worker(const struct snapshot *snapshot, struct snapshot_worker *worker) {
   struct trace_worker record;
   const struct board_slot *slot = &worker->slot;
@@ -90,6 +100,10 @@ static void merge_worker(const struct snapshot *snapshot, struct snapshot_worker
   worker->state = state_of(worker->facts.state, busy, !worker->known || worker->facts.jobs == 0);
   bool by_facts = worker->known && slot->state == EBB_SLOT_SERVING && worker->facts.since_ns > slot->since_ns;
   worker->lasted_ns = since(snapshot->now_ns, by_facts ? worker->facts.since_ns : slot->since_ns);
+  uint64_t patience_ns =
+      snapshot->pools[slot->pool].board.rules.stuck_after_ns; /* 0: of a pool without configuration */
+  worker->held_ns = held_for(snapshot, worker);
+  worker->stuck = patience_ns && worker->held_ns != EBB_UNKNOWN && worker->held_ns >= patience_ns;
 }
 
 static void count_worker(struct snapshot_pool *pool, const struct snapshot_worker *worker) {
@@ -101,6 +115,7 @@ static void count_worker(struct snapshot_pool *pool, const struct snapshot_worke
   pool->due += state == SNAPSHOT_DUE;
   pool->backoff |= state == SNAPSHOT_BACKOFF;
   pool->warnings |= state == SNAPSHOT_UNLEASED ? TRACE_WARN_UNLEASED : 0;
+  pool->warnings |= worker->stuck ? TRACE_WARN_STUCK : 0;
   if (worker->facts.footprint_bytes == EBB_UNKNOWN)
     return;
   if (pool->footprint_bytes == EBB_UNKNOWN)

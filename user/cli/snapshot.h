@@ -37,6 +37,8 @@ struct snapshot_worker {
   uint32_t index; /* of its record on the board and of its rings in the trace */
   enum snapshot_state state;
   uint64_t lasted_ns;            /* since it got into that state */
+  uint64_t held_ns;              /* for so long it has not let go of its lease, or has not gone; or unknown: it has */
+  bool stuck;                    /* longer than the pool's stuck_after */
   bool known;                    /* the facts are of this worker; else only who and what it is stands in them */
   struct ebb_worker_facts facts; /* with the board's state */
 };

@@ -19,6 +19,7 @@
 #define CONFIG_ENVIRONMENT_WORDS_MAX 128
 #define CONFIG_EXIT_CODES_MAX 16
 #define CONFIG_SHARE_OFF EBB_SHARE_OFF
+#define CONFIG_PIDS_OFF 0
 #define CONFIG_PATH_BYTES 256
 
 /* What is wrong and what was expected: "/etc/ebb/ebb.conf:12: footprint_limit: expected …, got …". */
@@ -36,6 +37,7 @@ struct config_pool {
   int retire_signal;
   uint64_t grace_ns;
   uint64_t ready_timeout_ns;
+  uint32_t pids; /* processes and threads that a worker may have at one time; or off */
   uint32_t n_exit_codes;
   uint8_t exit_codes[CONFIG_EXIT_CODES_MAX]; /* that mean "recycled" */
   struct ebb_pool_rules rules;

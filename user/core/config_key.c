@@ -13,6 +13,8 @@
 #define TIME_MAX_NS (365ULL * 86400 * NS_PER_SEC)
 /* Strikes are counted a second apart; more than an hour of them is a mistake. */
 #define STRIKES_MAX 3600
+/* The kernel's own (PID_MAX_LIMIT on 64 bits). */
+#define PIDS_MAX (4u * 1024 * 1024)
 
 _Static_assert(EBB_SLOTS_MAX == 4096 && CONFIG_EXIT_CODES_MAX == 16, "numbers named in what is expected");
 _Static_assert(EBB_NAME_BYTES == 32 && CONFIG_PATH_BYTES == 256, "likewise");
@@ -62,14 +64,16 @@ static int set_time(const struct config_target *target, const char *value) {
   return 0;
 }
 
-static int set_time_limit(const struct config_target *target, const char *value) {
-  *(uint64_t *)target->field = EBB_UNKNOWN;
-  return strcmp(value, "off") == 0 ? 0 : set_time(target, value);
-}
-
 static int set_positive_time(const struct config_target *target, const char *value) {
   uint64_t ns;
   return parse__time(value, &ns) == 0 && ns == 0 ? -EINVAL : set_time(target, value);
+}
+
+static int set_time_limit(const struct config_target *target, const char *value) {
+  if (strcmp(value, "off") != 0)
+    return set_positive_time(target, value);
+  *(uint64_t *)target->field = EBB_UNKNOWN;
+  return 0;
 }
 
 static int set_number(const struct config_target *target, const char *value, uint64_t least, uint64_t most) {
@@ -86,6 +90,13 @@ static int set_workers(const struct config_target *target, const char *value) {
 
 static int set_strikes(const struct config_target *target, const char *value) {
   return set_number(target, value, 1, STRIKES_MAX);
+}
+
+static int set_pids(const struct config_target *target, const char *value) {
+  if (strcmp(value, "off") != 0)
+    return set_number(target, value, 1, PIDS_MAX);
+  *(uint32_t *)target->field = CONFIG_PIDS_OFF;
+  return 0;
 }
 
 static int set_command(const struct config_target *target, const char *value) {

@@ -44,6 +44,8 @@
   X(strikes, rules.strikes, strikes, "1", "a number of confirmations, 1 to 3600")                                      \
   X(mode, name, mode, "service", "service")                                                                            \
   X(ready_timeout, ready_timeout_ns, positive_time, "30s", A_POSITIVE_TIME)                                            \
+  X(pids, pids, pids, "off", "a number of processes and threads, 1 to 4194304, or off")                                \
+  X(stuck_after, rules.stuck_after_ns, time_limit, "1h", A_POSITIVE_TIME ", or off")                                   \
   X(recycle_exit_codes, exit_codes, exit_codes, "0", "at most 16 numbers of 0 to 255, or off")
 
 /* Keys that are yet to come. */

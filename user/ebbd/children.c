@@ -26,14 +26,15 @@ bool children__known(pid_t pid) {
   return pid > 0 && (unsigned)pid < PIDS && known[pid / 8] & (1u << (pid % 8));
 }
 
-static bool known_or_reaped(pid_t pid, void *unused) {
+static enum family_child reap_if_dead(pid_t pid, void *unused) {
   (void)unused;
   if (children__known(pid))
-    return true;
+    return FAMILY_CHILD_KNOWN;
   siginfo_t info = {0};
-  return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid;
+  bool reaped = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid;
+  return reaped ? FAMILY_CHILD_REAPED : FAMILY_CHILD_STRAY;
 }
 
 int children__reap_orphans(void) {
-  return family__has_strays(known_or_reaped, NULL);
+  return family__has_strays(reap_if_dead, NULL);
 }

@@ -14,6 +14,7 @@
 
 #include "act.h"
 #include "board.h"
+#include "cgroup.h"
 #include "children.h"
 #include "clock.h"
 #include "confine.h"
@@ -244,6 +245,13 @@ static void confine(void) {
     log__warning("cannot drop capabilities, ignoring: %s", strerror(-error));
 }
 
+static void take_cgroup(struct keeper *keeper) {
+  int fd = cgroup__open(keeper->run_dirfd);
+  if (fd < 0)
+    log__debug("no cgroup for each worker (%s): they are known by their process trees", strerror(-fd));
+  keeper->cgroup_dirfd = fd < 0 ? -1 : fd;
+}
+
 static int assemble(struct keeper *keeper) {
   int error = find_group(keeper);
   if (!error)
@@ -251,6 +259,7 @@ static int assemble(struct keeper *keeper) {
   if (error)
     return error;
   protect(keeper);
+  take_cgroup(keeper);
   error = audit__open(&keeper->audit, keeper->run_dirfd, keeper->gid);
   if (!error)
     error = make_loop(keeper);
@@ -276,6 +285,7 @@ static void take_apart(struct keeper *keeper) {
   sd_event_unref(keeper->event);
   seqfile__close(&keeper->board);
   audit__close(&keeper->audit);
+  cgroup__close(keeper->cgroup_dirfd, keeper->run_dirfd);
   (void)close(keeper->lease_dirfd);
   (void)close(keeper->lock_fd);
   (void)close(keeper->run_dirfd);
@@ -284,7 +294,7 @@ static void take_apart(struct keeper *keeper) {
 int keeper__run(struct keeper *keeper, const struct options *options, const struct config *config) {
   /* The caller's keeper is all zero; a literal of its size would not do the stack good. */
   keeper->options = options;
-  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = -1;
+  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = keeper->cgroup_dirfd = -1;
   keeper->started_ns = clock__monotonic_ns();
   keeper->config = *config;
   int error = assemble(keeper);

@@ -55,7 +55,7 @@ struct pool {
   uint64_t requested_ns;
   uint64_t retired, refilled;
   uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
-  bool unleased_warned;
+  bool unleased_warned, pids_warned;
   struct identity identity;
   int identity_error; /* negative errno while the user is not to be found */
   char word_space[CONFIG_COMMAND_BYTES + 1];
@@ -147,6 +147,8 @@ struct keeper {
   sd_event *event;
   sd_event_source *timer;
   int run_dirfd, lease_dirfd, lock_fd, control_fd;
+  int cgroup_dirfd;        /* of the workers' cgroups, named like their leases; negative: they have none */
+  bool cgroup_left;        /* one of them could not be removed yet */
   char run_path[PATH_MAX]; /* absolute: workers get it in EBB_LEASE */
   gid_t gid;
   unsigned long open_files; /* the soft limit that we were started with: workers get it back */

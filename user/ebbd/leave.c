@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "children.h"
+#include "cleanup.h"
 #include "clock.h"
 #include "ebb/lease.h"
 #include "fault.h"
@@ -20,6 +22,16 @@
 
 /* What one worker may leave behind and still be seen at one look; the rest is seen at the next. */
 #define REST_MAX 256
+/* In place of a member's start time: it is known by the cgroup that it is in. */
+#define BY_LEAF 0
+
+/* Of a worker whose leader is gone. */
+struct rest {
+  int leaf;     /* its cgroup; negative: it has none */
+  bool in_leaf; /* somebody lives there */
+  int n;
+  struct family_member members[REST_MAX];
+};
 
 static bool is_recycle_code(const struct config_pool *config, int code) {
   for (uint32_t i = 0; i < config->n_exit_codes; i++)
@@ -76,9 +88,28 @@ static void reap(struct slot *slot) {
   slot->pidfd = -1;
 }
 
-static void drop_lease(struct keeper *keeper, struct slot *slot) {
+/* What its bound has kept it from doing, which its own log may not tell. */
+static void report_pids(struct keeper *keeper, const struct slot *slot, const char *name) {
+  _cleanup_fd_ int leaf = slot->pool->config.pids == CONFIG_PIDS_OFF ? -1 : cgroup__find(keeper->cgroup_dirfd, name);
+  uint64_t refused = cgroup__refused_pids(leaf);
+  if (!refused)
+    return;
+  char text[96];
+  (void)snprintf(text, sizeof(text), "%llu of its forks were refused: it had its %u processes and threads",
+                 (unsigned long long)refused, slot->pool->config.pids);
+  const struct audit_worker worker = worker__name(slot);
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_WARNING, .worker = &worker, .reason = "pids", .text = text});
+}
+
+static void drop_places(struct keeper *keeper, struct slot *slot) {
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
+  report_pids(keeper, slot, name);
+  /* One that somebody was left alone in, or that the kernel was not done with, is removed when the next worker goes. */
+  if (keeper->cgroup_left)
+    (void)cgroup__sweep(keeper->cgroup_dirfd);
+  keeper->cgroup_left = cgroup__remove(keeper->cgroup_dirfd, name) == -EBUSY;
   (void)unlinkat(keeper->lease_dirfd, name, 0);
   if (slot->lease_fd >= 0)
     (void)close(slot->lease_fd);
@@ -106,7 +137,7 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     slot->pool->retired++;
   reap(slot);
   FAULT(REAPED);
-  drop_lease(keeper, slot);
+  drop_places(keeper, slot);
   FAULT(LEASE_GONE);
   worker__step(slot, SLOT_GONE, now_ns);
   slot->reason = REASON_NONE;
@@ -120,19 +151,39 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   worker__back_off(keeper, slot, SLOT_DIED_YOUNG, text, now_ns);
 }
 
-/* Members other than the leader that still run. Negative errno: cannot be told. */
-static int find_rest(const struct slot *slot, struct family_member *to, int max) {
-  int orphans = slot->ours ? children__reap_orphans() : -ENOTSUP;
-  if (orphans == 0)
-    return 0;
+static bool is_rest(const struct slot *slot, const struct family_member *member) {
+  return !member->zombie && member->pid != slot->pid && !children__known(member->pid);
+}
+
+static bool is_among(const struct family_member *members, int n, pid_t pid) {
+  for (int i = 0; i < n; i++)
+    if (members[i].pid == pid)
+      return true;
+  return false;
+}
+
+/* Those that the process tree does not show, because they have left it, or came while it was looked at. */
+static void add_from_leaf(struct rest *rest) {
+  pid_t pids[REST_MAX];
+  int n = rest->in_leaf ? cgroup__members(rest->leaf, pids, REST_MAX) : 0;
+  for (int i = 0; i < n && rest->n < REST_MAX; i++)
+    if (!is_among(rest->members, rest->n, pids[i]))
+      rest->members[rest->n++] = (struct family_member){.pid = pids[i], .start_time = BY_LEAF};
+}
+
+/* Members other than the leader that still run. rest->n: how many, or a negative errno: cannot be told. */
+static void find_rest(const struct slot *slot, struct rest *rest) {
   char lease[LEASE_PATH_BYTES];
   worker__lease_path(slot, lease);
   const struct family_root root = {.pid = slot->pid, .lease = lease, .start_time = slot->start_time};
-  int n = family__scan(&root, 1, to, (size_t)max), kept = 0;
+  bool orphans = !slot->ours || children__reap_orphans() != 0;
+  int n = orphans ? family__scan(&root, 1, rest->members, REST_MAX) : 0;
+  rest->n = n < 0 ? n : 0;
   for (int i = 0; i < n; i++)
-    if (!to[i].zombie && to[i].pid != slot->pid && !children__known(to[i].pid))
-      to[kept++] = to[i];
-  return n < 0 ? n : kept;
+    if (is_rest(slot, &rest->members[i]))
+      rest->members[rest->n++] = rest->members[i];
+  if (n >= 0)
+    add_from_leaf(rest);
 }
 
 /* A process that is on its way out has no environment left to be known by, but still holds what it has not given back. */
@@ -154,55 +205,80 @@ static void leave_alone(struct keeper *keeper, struct slot *slot, int n) {
   log__warning("%s/%u: %s", slot->pool->config.name, slot->number, text);
 }
 
-static void tell_rest(struct keeper *keeper, struct slot *slot, const struct family_member *rest, int n,
-                      uint64_t now_ns) {
-  int signal = slot->pool->config.retire_signal;
-  if (!slot->rest_told) {
-    slot->rest_told = true;
-    slot->kill_ns = now_ns + slot->pool->config.grace_ns;
-  } else if (now_ns >= slot->kill_ns) {
-    signal = SIGKILL;
-    slot->kill_ns = now_ns + slot->pool->config.grace_ns + NS_PER_SEC;
-  } else {
-    return;
-  }
-  slot->n_told = n < TOLD_MAX ? n : TOLD_MAX;
-  memcpy(slot->told, rest, (size_t)slot->n_told * sizeof(rest[0]));
-  for (int i = 0; i < n; i++) {
-    if (family__signal(&rest[i], signal))
-      continue;
-    struct audit_worker worker = worker__name(slot);
-    worker.pid = rest[i].pid;
-    audit__write(
-        &keeper->audit,
-        &(struct audit_record){.event = AUDIT_SIGNALLED, .worker = &worker, .signal = signal, .text = "left behind"});
+static void record_signal(struct keeper *keeper, const struct slot *slot, pid_t pid, int signal, const char *text) {
+  struct audit_worker worker = worker__name(slot);
+  worker.pid = pid;
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_SIGNALLED, .worker = &worker, .signal = signal, .text = text});
+}
+
+static void tell_each(struct keeper *keeper, const struct slot *slot, const struct rest *rest, int signal) {
+  for (int i = 0; i < rest->n; i++) {
+    const struct family_member *member = &rest->members[i];
+    bool by_leaf = member->start_time == BY_LEAF;
+    if (!(by_leaf ? cgroup__signal(rest->leaf, member->pid, signal) : family__signal(member, signal)))
+      record_signal(keeper, slot, member->pid, signal, "left behind");
   }
 }
 
-void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
-  struct family_member rest[REST_MAX];
-  int n = find_rest(slot, rest, REST_MAX);
-  if (n > 0 && !slot->leased) {
+/* We hold the lease, so nobody of them is at a job. First politely; after grace all at once where there is a cgroup, else
+ * one by one, and soon again when there are more than were seen. */
+static void tell_rest(struct keeper *keeper, struct slot *slot, const struct rest *rest, uint64_t now_ns) {
+  uint64_t grace_ns = slot->pool->config.grace_ns;
+  if (!slot->rest_told) {
+    slot->rest_told = true;
+    slot->kill_ns = now_ns + grace_ns;
+    tell_each(keeper, slot, rest, slot->pool->config.retire_signal);
+  } else if (now_ns < slot->kill_ns) {
+    return;
+  } else if (rest->in_leaf && !cgroup__kill(rest->leaf)) {
+    slot->kill_ns = now_ns + grace_ns + NS_PER_SEC;
+    record_signal(keeper, slot, slot->pid, SIGKILL, "left behind: all in its cgroup");
+  } else {
+    slot->kill_ns = now_ns + (rest->n == REST_MAX ? LEAVING_POLL_NS : grace_ns + NS_PER_SEC);
+    tell_each(keeper, slot, rest, SIGKILL);
+  }
+  slot->n_told = rest->n < TOLD_MAX ? rest->n : TOLD_MAX;
+  memcpy(slot->told, rest->members, (size_t)slot->n_told * sizeof(rest->members[0]));
+}
+
+static void look_and_tell(struct keeper *keeper, struct slot *slot, struct rest *rest, uint64_t now_ns) {
+  find_rest(slot, rest);
+  if (rest->n > 0 && !slot->leased) {
     if (!slot->holds && lease__try_lock(slot->lease_fd) == -EWOULDBLOCK) {
       slot->try_ns = now_ns + FENCE_RETRY_NS; /* it did, while there was no ebbd: one of them works on a job */
       return;
     }
-    leave_alone(keeper, slot, n);
-    n = 0;
+    leave_alone(keeper, slot, rest->n);
+    rest->n = 0;
+    rest->in_leaf = false;
   }
-  if (n == 0 && !are_going(slot)) {
+  if (rest->n == 0 && !rest->in_leaf && !are_going(slot)) {
     slot->n_told = 0;
     finish(keeper, slot, now_ns);
     return;
   }
-  slot->try_ns = now_ns + LEAVING_POLL_NS;
-  if (n <= 0)
+  /* All of /proc may have been read: not more than a tenth of the time is to be spent on that. */
+  uint64_t cost_ns = clock__monotonic_ns() - now_ns;
+  slot->try_ns = now_ns + (10 * cost_ns > LEAVING_POLL_NS ? 10 * cost_ns : LEAVING_POLL_NS);
+  if (rest->n < 0 || !slot->leased)
     return;
   if (!slot->holds && lease__try_lock(slot->lease_fd)) {
     slot->try_ns = now_ns + FENCE_RETRY_NS; /* a helper works on a job */
     return;
   }
   slot->holds = true;
-  tell_rest(keeper, slot, rest, n, now_ns);
+  tell_rest(keeper, slot, rest, now_ns);
   FAULT(REST_TOLD);
+}
+
+void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  char name[LEASE_NAME_BYTES];
+  worker__lease_name(slot, name);
+  _cleanup_fd_ int leaf = cgroup__find(keeper->cgroup_dirfd, name);
+  struct rest rest = {.leaf = leaf, .in_leaf = cgroup__populated(leaf) == 1};
+  if (rest.in_leaf && slot->rest_told && now_ns < slot->kill_ns)
+    slot->try_ns = now_ns + LEAVING_POLL_NS; /* somebody is still there, and has time */
+  else
+    look_and_tell(keeper, slot, &rest, now_ns);
 }

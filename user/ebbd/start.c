@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "cgroup.h"
 #include "children.h"
 #include "cleanup.h"
 #include "ebb/lease.h"
@@ -41,7 +42,21 @@ static int find_user(struct pool *pool) {
   return pool->identity_error;
 }
 
-static int run(struct keeper *keeper, struct slot *slot, const char *lease_name, struct spawn_error *error) {
+/* Without the controller a worker runs all the same, and its pool hears of it once. */
+static void limit_pids(struct keeper *keeper, struct slot *slot, int leaf) {
+  struct pool *pool = slot->pool;
+  if (pool->config.pids == CONFIG_PIDS_OFF || !cgroup__limit_pids(keeper->cgroup_dirfd, leaf, pool->config.pids) ||
+      pool->pids_warned)
+    return;
+  pool->pids_warned = true;
+  static const char text[] = "no pids controller for the workers' cgroups: the pool's `pids` bounds nothing";
+  const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_WARNING, .worker = &worker, .reason = "pids", .text = text});
+  log__warning("%s: %s", pool->config.name, text);
+}
+
+static int run(struct keeper *keeper, struct slot *slot, const char *lease_name, int leaf, struct spawn_error *error) {
   static struct environment environment; /* large; one start at a time */
   const struct pool *pool = slot->pool;
   struct board_slot *record = &board__of(&keeper->board)->slots[slot->index];
@@ -56,6 +71,7 @@ static int run(struct keeper *keeper, struct slot *slot, const char *lease_name,
       .keep_fd = -1,
       .open_files = keeper->open_files,
       .early_pid = &record->spawned, /* should we die here, the next ebbd waits for it to come to exec */
+      .cgroup = leaf > 0 ? leaf : 0,
   };
   return spawn__run(&spawn, &slot->pid, &slot->pidfd, error);
 }
@@ -82,6 +98,24 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_REFILL, .worker = &worker});
 }
 
+/* The lease, and the cgroup of that name where there can be one. Descriptor of the lease, or negative errno. */
+static int make_places(const struct keeper *keeper, const struct pool *pool, const char *name, int *ret_leaf) {
+  int leaf = cgroup__make(keeper->cgroup_dirfd, name);
+  if (leaf == -EEXIST)
+    return leaf;
+  /* Our own group, not that of the FIFO: the next ebbd opens it without overriding modes, and nobody else does. */
+  int fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, getegid());
+  if (fd >= 0) {
+    *ret_leaf = leaf;
+    return fd;
+  }
+  if (leaf >= 0) {
+    (void)close(leaf);
+    (void)cgroup__remove(keeper->cgroup_dirfd, name);
+  }
+  return fd;
+}
+
 void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   struct pool *pool = slot->pool;
   if (find_user(pool)) {
@@ -93,13 +127,13 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   bool first = slot->generation == 0;
   char name[LEASE_NAME_BYTES];
   int fd;
-  do { /* a name is never used twice: somebody of before may still have that file open, or its name in mind */
+  _cleanup_fd_ int leaf = -1;
+  do { /* a name is never used twice: somebody of before may still have that file open, or live in that cgroup */
     slot->generation++;
     publish__slot(keeper, slot);
     FAULT(NUMBERED);
     worker__lease_name(slot, name);
-    /* Our own group, not that of the FIFO: the next ebbd opens it without overriding modes, and nobody else does. */
-    fd = lease__create(keeper->lease_dirfd, name, pool->identity.set ? pool->identity.uid : (uid_t)-1, getegid());
+    fd = make_places(keeper, pool, name, &leaf);
   } while (fd == -EEXIST);
   struct spawn_error error = {.step = "lease", .error = -fd};
   if (fd < 0) {
@@ -108,9 +142,12 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   }
   slot->lease_fd = fd;
   FAULT(LEASE_MADE);
+  if (leaf >= 0)
+    limit_pids(keeper, slot, leaf);
   error.error = -lease__key(fd, &slot->lease_key);
-  if (error.error || run(keeper, slot, name, &error)) {
+  if (error.error || run(keeper, slot, name, leaf, &error)) {
     (void)unlinkat(keeper->lease_dirfd, name, 0);
+    (void)cgroup__remove(keeper->cgroup_dirfd, name);
     (void)close(fd);
     slot->lease_fd = -1;
     fail(keeper, slot, error.step, error.error, now_ns);

@@ -2,7 +2,6 @@
 #include "family.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include "cleanup.h"
 #include "ebb/lease.h"
 #include "fault.h"
+#include "kernfile.h"
 #include "pidfd.h"
 #include "procstat.h"
 
@@ -72,23 +72,22 @@ static int add_process(pid_t pid, void *unused) {
   return 0;
 }
 
-/* Not readdir, which allocates. */
+struct pid_taker {
+  int (*take)(pid_t pid, void *arg);
+  void *arg;
+};
+
+static int take_if_pid(const char *name, void *arg) {
+  const struct pid_taker *taker = arg;
+
+  return isdigit((unsigned char)*name) ? taker->take((pid_t)atoi(name), taker->arg) : 0;
+}
+
 static int each_pid(const char *directory, int (*take)(pid_t pid, void *arg), void *arg) {
   _cleanup_fd_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  _Alignas(struct dirent64) char entries[8 * 1024];
-  ssize_t got;
+  struct pid_taker taker = {take, arg};
 
-  if (fd < 0)
-    return -errno;
-  while ((got = getdents64(fd, entries, sizeof(entries))) > 0)
-    for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
-      const char *name = ((struct dirent64 *)(void *)at)->d_name;
-      int end = isdigit((unsigned char)*name) ? take((pid_t)atoi(name), arg) : 0;
-
-      if (end)
-        return end;
-    }
-  return got < 0 ? -errno : 0;
+  return fd < 0 ? -errno : kernfile__each_name(fd, take_if_pid, &taker);
 }
 
 static void take_roots(const struct family_root *roots, size_t n) {
@@ -201,53 +200,79 @@ int family__scan(const struct family_root *roots, size_t n_roots, struct family_
   return (int)n;
 }
 
-struct stray_search {
-  bool (*known)(pid_t pid, void *arg);
-  void *arg;
-  pid_t self;
-  bool found;
-};
-
-/* All children are shown to known(), which may have business with each. The file is a list of numbers with a blank after each. Only our reaping takes any out, so none is passed over. */
-static int find_stray(pid_t thread, void *arg) {
-  struct stray_search *search = arg;
-  _cleanup_fd_ int fd = -1;
-  char text[4096];
-  unsigned int pid = 0;
-  ssize_t got;
-
-  (void)snprintf(text, sizeof(text), "/proc/self/task/%d/children", thread);
-  fd = open(text, O_RDONLY | O_CLOEXEC);
+/* Hand over the children of one thread. 0, what take() ends it with, or negative errno. */
+static int each_child(pid_t pid, pid_t thread, int (*take)(uint64_t pid, void *arg), void *arg) {
+  char path[64];
+  (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, thread);
+  _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
-    return errno == ENOENT && thread != search->self ? 0 : -errno; /* that thread may have ended */
-  while ((got = read(fd, text, sizeof(text))) > 0)
-    for (ssize_t i = 0; i < got; i++) {
-      if (isdigit((unsigned char)text[i])) {
-        pid = pid * 10 + (unsigned int)(text[i] - '0');
-        continue;
-      }
-      search->found |= pid && !search->known((pid_t)pid, search->arg);
-      pid = 0;
-    }
-  return got < 0 ? -errno : 0;
+    return errno == ENOENT && thread != pid ? 0 : -errno; /* that thread may have ended */
+  return kernfile__each_number(fd, take, arg);
 }
 
-int family__has_strays(bool (*known)(pid_t pid, void *arg), void *arg) {
-  struct stray_search search = {.known = known, .arg = arg, .self = getpid()};
+struct stray_search {
+  enum family_child (*look)(pid_t pid, void *arg);
+  void *arg;
+  pid_t self;
+  bool found, reaped;
+};
 
-  int err = each_pid("/proc/self/task", find_stray, &search);
+static int look_at(uint64_t pid, void *arg) {
+  struct stray_search *search = arg;
+  enum family_child child = search->look((pid_t)pid, search->arg);
 
-  return err < 0 ? err : search.found;
+  search->found |= child == FAMILY_CHILD_STRAY;
+  search->reaped |= child == FAMILY_CHILD_REAPED;
+  return 0;
+}
+
+static int look_at_children_of(pid_t thread, void *arg) {
+  struct stray_search *search = arg;
+
+  return each_child(search->self, thread, look_at, search);
+}
+
+static int look_if_child(pid_t pid, void *arg) {
+  struct stray_search *search = arg;
+  struct procstat stat;
+
+  return procstat__read(pid, &stat) || stat.ppid != search->self ? 0 : look_at((uint64_t)pid, arg);
+}
+
+/* The kernel finds its place in a long list by counting, so what is taken out during the reading makes it pass over
+ * others: then the list is read again. */
+#define LOOKS_MAX 8
+
+int family__has_strays(enum family_child (*look)(pid_t pid, void *arg), void *arg) {
+  struct stray_search search = {.look = look, .arg = arg, .self = getpid()};
+
+  for (int i = 0; i < LOOKS_MAX; i++) {
+    search.found = search.reaped = false;
+    int err = each_pid("/proc/self/task", look_at_children_of, &search);
+    if (err == -ENOENT)
+      err = each_pid("/proc", look_if_child, &search);
+    if (err < 0)
+      return err;
+    if (!search.reaped)
+      return search.found;
+  }
+  return 1;
+}
+
+static int stop_at_once(uint64_t pid, void *unused) {
+  (void)pid, (void)unused;
+  return 1;
+}
+
+static int has_children(pid_t thread, void *pid) {
+  return each_child(*(pid_t *)pid, thread, stop_at_once, NULL);
 }
 
 int family__has_children(pid_t pid) {
-  char path[64], byte;
-  (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-  _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return -errno;
-  ssize_t got = read(fd, &byte, 1);
-  return got < 0 ? -errno : got > 0;
+  char path[64];
+
+  (void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+  return each_pid(path, has_children, &pid);
 }
 
 /* Opened before the comparison: whoever bears the pid and the start time then has borne them at the opening too. */

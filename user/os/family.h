@@ -29,11 +29,19 @@ struct family_member {
  * forked meanwhile may be missed: look again. Not reentrant. */
 int family__scan(const struct family_root *roots, size_t n_roots, struct family_member *to, size_t max);
 
-/* Cheap look before a scan: does this process have children other than those known()? With PR_SET_CHILD_SUBREAPER,
- * orphans of our workers become ours. 1, 0, or negative errno (-ENOENT: the kernel has no `children` file: scan). */
-int family__has_strays(bool (*known)(pid_t pid, void *arg), void *arg);
+/* What look() makes of a child of ours. */
+enum family_child {
+  FAMILY_CHILD_KNOWN,
+  FAMILY_CHILD_STRAY,
+  FAMILY_CHILD_REAPED, /* by look() itself */
+};
 
-/* Has the process children of its first thread? 1, 0, or negative errno (-ENOENT: gone, or no `children` file). */
+/* Cheap look before a scan: does this process have children other than the known ones? With PR_SET_CHILD_SUBREAPER, orphans
+ * of our workers become ours. Each child is shown to look() at least once. 1 (also when children die faster than they
+ * are reaped), 0, or negative errno. Where the kernel lists no children (CONFIG_PROC_CHILDREN) all of /proc is read. */
+int family__has_strays(enum family_child (*look)(pid_t pid, void *arg), void *arg);
+
+/* Has any thread of the process children? 1, 0, or negative errno (-ENOENT: gone, or the kernel lists no children). */
 int family__has_children(pid_t pid);
 
 /* Send to one process, provably the one meant: opens a pidfd, compares the start time, sends through the pidfd.

@@ -79,6 +79,40 @@ int kernfile__each_line(const char *path, bool (*take)(const char *line, void *a
   }
 }
 
+int kernfile__each_number(int fd, int (*take)(uint64_t number, void *arg), void *arg) {
+  char text[4096];
+  uint64_t number = 0;
+  bool within = false;
+  ssize_t got;
+
+  while ((got = read_again(fd, text, sizeof(text))) > 0)
+    for (ssize_t i = 0; i < got; i++) {
+      bool digit = isdigit((unsigned char)text[i]);
+      int end = within && !digit ? take(number, arg) : 0;
+
+      if (end)
+        return end;
+      number = digit ? number * 10 + (uint64_t)(text[i] - '0') : 0;
+      within = digit;
+    }
+  return (int)got;
+}
+
+/* Not readdir, which allocates. */
+int kernfile__each_name(int dirfd, int (*take)(const char *name, void *arg), void *arg) {
+  _Alignas(struct dirent64) char entries[8 * 1024];
+  ssize_t got;
+
+  while ((got = getdents64(dirfd, entries, sizeof(entries))) > 0)
+    for (char *at = entries; at < entries + got; at += ((struct dirent64 *)(void *)at)->d_reclen) {
+      int end = take(((struct dirent64 *)(void *)at)->d_name, arg);
+
+      if (end)
+        return end;
+    }
+  return got < 0 ? -errno : 0;
+}
+
 int kernfile__write(const char *path, const char *value) {
   _cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   size_t n = strlen(value);

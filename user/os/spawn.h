@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Start a process as another user without copying page tables: clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD). The parent
+ * Start a process as another user without copying page tables: clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD), or clone3 with
+ * the same and CLONE_INTO_CGROUP. The parent
  * waits until the child has exec'ed or failed. Everything that needs memory is in the request before.
  */
 #ifndef OS_SPAWN_H
@@ -39,6 +40,7 @@ struct spawn {
   int keep_fd;              /* -1, or a descriptor that the child gets as number 3; all others above 2 are closed */
   unsigned long open_files; /* soft limit of open files; 0: as the caller's */
   pid_t *early_pid;         /* NULL, or where its pid stands before its first instruction; also when it fails later */
+  int cgroup; /* directory of a cgroup (v2) to start in; 0: the caller's, and so it is when the kernel says no */
 };
 
 /* What failed, for the audit. */

@@ -70,6 +70,7 @@ struct trace_job {
 
 #define TRACE_WARN_BELOW_BASELINE 1u
 #define TRACE_WARN_UNLEASED 2u
+#define TRACE_WARN_STUCK 4u /* told by readers: only time passes */
 
 struct trace_rings { /* whose the rings of one index are, and how many samples were ever written into each */
   __u32 seq;         /* odd while samples are written */

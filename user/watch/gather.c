@@ -29,6 +29,7 @@ static void forget_figures(struct ebb_worker_facts *worker) {
   worker->minor_faults = worker->major_faults = EBB_UNKNOWN;
   worker->private_ns = worker->peak_bytes = worker->jobs = 0;
   worker->busy = worker->strikes = worker->processes = 0;
+  worker->taken_ns = 0;
   worker->job[0] = 0;
 }
 
@@ -239,6 +240,7 @@ static void note_turn(struct watch *watch, uint32_t index, const struct sensor_r
   else if (worker->busy && !reading->busy)
     worker->since_ns = now_ns; /* its end has not been reported */
   worker->busy = reading->busy;
+  worker->taken_ns = reading->busy ? reading->taken_ns : 0;
 }
 
 void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t now_ns) {
