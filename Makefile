@@ -7,6 +7,7 @@ BPFTOOL ?= bpftool
 PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
+KERNELS ?= 6.1 6.12
 VERSION := 0.1.0
 
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
@@ -32,6 +33,7 @@ bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
 units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
 helpers := $(wildcard tests/lib/*.c)
+fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
 bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
 bench_parts := tools/bench/hand.c tools/bench/setting.c
 
@@ -46,23 +48,20 @@ LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 
-KERNELS ?= 6.1 6.12
-
-.PHONY: all demo check check-unit check-bpf check-e2e check-proc check-vm build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
-.DEFAULT_GOAL := all
+.PHONY: all demo check check-unit check-fuzz check-bpf check-e2e check-proc check-vm build-tests build-vm build-fuzz \
+        lint format fuzz bench bench-fault bench-reaction install clean help setup
 .SECONDARY:
 
 all: $(programs) ## build ebbd, ebb-watch and ebb into build/
-
 demo: setup ## the main job on real input: the same jobs with the memory rules off, then on
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
 
-check: setup ## all tests: unit (sanitized), BPF, end to end
+check: setup ## all tests: unit and old bad input (sanitized), BPF, end to end
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
+check-unit check-fuzz check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
@@ -70,17 +69,19 @@ check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machi
 	$(Q)$(MAKE) --no-print-directory all build-tests build-vm
 	$(Q)$(PYTHON) tests/vm/matrix.py --build $(B) $(KERNELS)
 
+fuzz: ## bad input for each parser and reader, for SECONDS=60; TARGETS="config proc", or all
+	$(Q)sh tools/setup.sh --fuzz
+	$(Q)$(MAKE) --no-print-directory build-fuzz B=$(B)/clang CC=$(CLANG) FUZZ_MAIN=-fsanitize=fuzzer \
+	        SANFLAGS='$(SANFLAGS) -fsanitize=fuzzer-no-link'
+	$(Q)$(PYTHON) tests/fuzz/fuzz.py --build $(B)/clang --seconds $(or $(SECONDS),60) $(TARGETS)
+
 bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
 
-bench-fault: setup ## cost per page fault, lease, switch and sweep, against nothing and empty programs (as root)
-	$(Q)$(MAKE) --no-print-directory build-bench
-	$(Q)$(PYTHON) tools/bench/fault.py --bin $(B)
-
-bench-reaction: setup ## how far past its threshold a process comes, against polling (as root)
+bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
-	$(Q)$(PYTHON) tools/bench/reaction.py --bin $(B)
+	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
@@ -100,25 +101,27 @@ clean: ## remove what was built
 help: ## this list
 	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-15s %s\n' "$$t" "$$d"; done
 
+define link
+$(call say,LINK,$@)
+$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a,$^) \
+  $(filter %common.a %common-san.a,$^) $(LIBS_COMMON) $(1)
+endef
+
 # Programs.
 $(B)/libcommon.a: $(call obj,$(common))
 $(B)/libcommon-san.a: $(call san,$(common))
 $(B)/libkern.a: $(call obj,$(kern))
-$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
+$(B)/libcli-san.a: $(call san,$(filter-out %/main.c,$(cli)))
+$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
-
+	$(call link,$(LIBS_LOOP))
 $(B)/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) $(LIBS_LOOP)
-
+	$(call link,$(LIBS_KERN) $(LIBS_LOOP))
 $(B)/ebb: $(call obj,$(cli)) $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_CLI)
+	$(call link,$(LIBS_CLI))
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -129,13 +132,15 @@ $(B)/san/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -c -o $@ $<
 
 # Kernel side: one object of all programs, and the probe that says what this kernel can do.
-$(call obj,$(kern)) $(call san,$(bpfts)): | $(skels)
+$(call obj,$(kern)) $(call san,$(kern) $(bpfts)): | $(skels)
 
 $(B)/bpf/%.o: bpf/%.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
 $(B)/bpf/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf))
+$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
+$(B)/bpf/ebb.linked.o $(B)/bpf-arm64/ebb.linked.o:
 	$(call say,BPFLINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
@@ -152,11 +157,9 @@ $(B)/bpf-arm64/%.o: bpf/%.c
 	$(call say,BPF64,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_arm64,$(BPFFLAGS)) -c -o $@ $<
 
-$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
-	$(call say,BPFLINK,$@)
-	$(Q)$(BPFTOOL) gen object $@ $^
-
 $(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
+$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
+$(B)/vm/missing.bpf.o $(B)/bpf/floor.bpf.o:
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
 
@@ -165,42 +168,33 @@ unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
 bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
+fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins)
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) build-fuzz
+build-fuzz: $(fuzz_bins)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
           $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) -lcmocka
-
+	$(call link,$(SANFLAGS) -lcmocka)
+# Fuzz targets: for `make check` with a main that replays files, for `make fuzz` all of it once more with libFuzzer.
+FUZZ_MAIN ?= $(B)/san/tests/fuzz/replay.o
+$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libcommon-san.a
+	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI))
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) -lcmocka
-
-$(call san,$(kern)): | $(skels)
-
-$(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
-$(B)/lib/%: $(B)/obj/tests/lib/%.o
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
+	$(call link,$(SANFLAGS) $(LIBS_KERN) -lcmocka)
 $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lbpf
+	$(call link,$(SANFLAGS) -lbpf)
+$(B)/lib/%: $(B)/obj/tests/lib/%.o
+	$(call link,-lpthread)
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
 $(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
-$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
-	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
-
 $(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
 $(B)/bench/cost: $(call obj,$(bench_parts))
 $(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a
 $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %common.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LDLIBS)
+	$(call link,$(LIBS_KERN) -lpthread)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
