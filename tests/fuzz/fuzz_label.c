@@ -18,6 +18,13 @@ static void check_text(const char *text, size_t size) {
   MUST(is_printable(text));
 }
 
+/* The number stands where numbers of its parity belong. */
+static bool stands_there(const char *lease, uint64_t sequence) {
+  char field[EBB_LEASE_LABEL_FIELD + 1] = "";
+  memcpy(field, lease + EBB_LEASE_LABEL_OFFSET(sequence), EBB_LEASE_LABEL_FIELD);
+  return strtoull(field, NULL, 10) == sequence;
+}
+
 static void read_labels(const char *lease, uint64_t after) {
   char label[EBB_LABEL_BYTES], next[EBB_LABEL_BYTES], small[4];
   uint64_t newest, sequence;
@@ -28,7 +35,7 @@ static void read_labels(const char *lease, uint64_t after) {
     return;
   check_text(label, sizeof(label));
   MUST(!jobstats__label(lease, small, sizeof(small), &sequence) && strlen(small) < sizeof(small));
-  MUST(sequence == newest);
+  MUST(sequence == newest && stands_there(lease, newest));
   if (newest <= after)
     return;
   MUST(!jobstats__next_label(lease, after, next, sizeof(next), &sequence));

@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ static void parse_all(const char *text) {
 static void parse_told(struct bytes *bytes) {
   char text[512];
   uint64_t number[4];
-  int32_t pid[4];
+  int64_t pid[4];
   struct psi_totals totals;
   struct meminfo memory;
   struct procstat stat;
@@ -70,9 +71,12 @@ static void parse_told(struct bytes *bytes) {
   bool fits = number[0] <= UINT64_MAX / 1024 && number[1] <= UINT64_MAX / 1024;
   MUST(try_meminfo__parse(text, &memory) == fits);
   MUST(!fits || (memory.total_bytes == number[0] * 1024 && memory.available_bytes == number[1] * 1024));
-  (void)snprintf(text, sizeof(text), "%d (%s) S %d %d %d 0 -1 4 %lld 0 %lld 0 0 0 0 0 20 0 1 0 %lld 0\n", pid[0], name,
-                 pid[1], pid[2], pid[3], (long long)number[0], (long long)number[1], (long long)number[2]);
-  fits = pid[0] > 0 && pid[1] >= -1 && pid[2] >= -1 && pid[3] >= -1;
+  (void)snprintf(text, sizeof(text), "%lld (%s) S %lld %lld %lld 0 -1 4 %lld 0 %lld 0 0 0 0 0 20 0 1 0 %lld 0\n",
+                 (long long)pid[0], name, (long long)pid[1], (long long)pid[2], (long long)pid[3], (long long)number[0],
+                 (long long)number[1], (long long)number[2]);
+  fits = pid[0] > 0 && pid[0] <= INT_MAX;
+  for (int i = 1; i < 4; i++)
+    fits &= pid[i] >= -1 && pid[i] <= INT_MAX;
   MUST(try_procstat__parse(text, &stat) == fits);
   MUST(!fits || (stat.pid == pid[0] && stat.ppid == pid[1] && stat.pgid == pid[2] && stat.session == pid[3] &&
                  stat.state == 'S' && stat.exiting && stat.minor_faults == number[0] &&
