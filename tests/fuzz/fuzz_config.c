@@ -117,6 +117,10 @@ static void print_number(struct page *page, const char *key, uint64_t value, con
 #define print_signal print_size
 #define print_time(page, key, field, object) print_number(page, key, (field) / 1000000, "ms")
 #define print_positive_time print_time
+#define print_time_limit(page, key, field, object)                                                                     \
+  ((field) == EBB_UNKNOWN ? print_text(page, key, "off") : print_number(page, key, (field) / 1000000, "ms"))
+#define print_pids(page, key, field, object)                                                                           \
+  ((field) ? print_number(page, key, field, "") : print_text(page, key, "off"))
 #define print_idle(page, key, field, object) print_text(page, key, "lease")
 #define print_mode(page, key, field, object) print_text(page, key, "service")
 
