@@ -167,7 +167,6 @@ struct asked {
 
 static bool is_known(pid_t pid, void *arg) {
   struct asked *asked = arg;
-  MUST(pid != 0);
   asked->n++;
   asked->sum += (unsigned)pid;
   return pid % 2 == 0;
