@@ -55,6 +55,13 @@ static inline char *text_of(const uint8_t *data, size_t n) {
   return text;
 }
 
+/* Below $TMPDIR, which whoever runs the target removes: libFuzzer ends without calling anybody. */
+static inline void make_directory(char *to, size_t size) {
+  const char *below = getenv("TMPDIR");
+  (void)snprintf(to, size, "%s/ebbt-fuzz-XXXXXX", below ? below : "/tmp");
+  MUST(mkdtemp(to));
+}
+
 /* Nothing that a terminal would obey, in ASCII or beyond it (U+0080 to U+009F). */
 static inline bool is_printable(const char *text) {
   for (const unsigned char *at = (const unsigned char *)text; *at; at++)

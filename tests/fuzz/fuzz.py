@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INPUT_BYTES = 4096
@@ -29,7 +30,10 @@ def run(noun, build, seconds):
     os.makedirs(found, exist_ok=True)
     command = [os.path.join(build, "fuzz", f"fuzz_{noun}"), f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES}",
                "-print_final_stats=1", "-timeout=30", f"-artifact_prefix={found}-", found, os.path.join(HERE, "corpus", noun)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    # In memory where there is such a place: some targets write files for each input.
+    with tempfile.TemporaryDirectory(prefix="ebbt-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "TMPDIR": scratch}, check=False)
     output = done.stdout.decode("utf-8", "replace")
     print(f"{noun:<10} {last(r'number_of_executed_units: *([0-9]+)', output):>10} executions "
           f"{last(r'cov: ([0-9]+)', output):>6} edges {len(os.listdir(found)):>5} inputs"

@@ -15,7 +15,7 @@
 
 #define BETWEEN_FILES '\f'
 
-static char directory[64];
+static char directory[256];
 static int dirfd_of_log, older_fd = -1, newer_fd;
 
 /* Nothing is waited for here, and to give an inotify instance back takes the kernel a long time. */
@@ -38,8 +38,7 @@ static void remove_files(void) {
 }
 
 static void make_files(void) {
-  (void)snprintf(directory, sizeof(directory), "%s/ebbt-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  MUST(mkdtemp(directory));
+  make_directory(directory, sizeof(directory));
   dirfd_of_log = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   older_fd = openat(dirfd_of_log, "audit.1", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   newer_fd = openat(dirfd_of_log, "audit", O_RDWR | O_CREAT | O_CLOEXEC, 0600);

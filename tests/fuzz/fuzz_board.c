@@ -27,7 +27,7 @@ int sched_yield(void) {
   return 0;
 }
 
-static char directory[64];
+static char directory[256];
 static int dirfd_of_files = -1;
 static struct seqfile board_file, trace_file;
 
@@ -132,8 +132,7 @@ static void remove_files(void) {
 
 static void make_files(void) {
   bool kept;
-  (void)snprintf(directory, sizeof(directory), "%s/ebbt-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-  MUST(mkdtemp(directory));
+  make_directory(directory, sizeof(directory));
   dirfd_of_files = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   MUST(!board__create(&board_file, dirfd_of_files, (gid_t)-1, &kept) && !kept);
   MUST(!trace__create(&trace_file, dirfd_of_files, (gid_t)-1, &kept) && !kept);

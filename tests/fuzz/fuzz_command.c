@@ -19,8 +19,8 @@
 static int served = -1, opened = -1; /* the FIFO's two ends */
 
 static void open_fifo(void) {
-  char directory[] = "/tmp/ebbt-fuzz-XXXXXX";
-  MUST(mkdtemp(directory));
+  char directory[256];
+  make_directory(directory, sizeof(directory));
   int dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   served = fifo__serve(dirfd, "control", (gid_t)-1);
   opened = fifo__open(dirfd, "control");
