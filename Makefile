@@ -7,6 +7,7 @@ BPFTOOL ?= bpftool
 PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
+KERNELS ?= 6.1 6.12
 VERSION := 0.1.0
 
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
@@ -32,6 +33,7 @@ bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
 units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
 helpers := $(wildcard tests/lib/*.c)
+fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
 bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
 bench_parts := tools/bench/hand.c tools/bench/setting.c
 
@@ -47,23 +49,24 @@ LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
 next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
+
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm lint format bench bench-fault bench-reaction install clean help setup
+.PHONY: all demo check check-unit check-fuzz check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
+        build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
 all: $(programs) ## build ebbd, ebb-watch and ebb into build/
-
 demo: setup ## the main job on real input: the same jobs with the memory rules off, then on
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
 
-check: setup ## all tests: unit (sanitized), protocol model, BPF, end to end
+check: setup ## all tests: unit and old bad input (sanitized), protocol model, BPF, end to end
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-model check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
+check-unit check-fuzz check-model check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
@@ -75,17 +78,19 @@ soak: all build-tests ## 500 kills of each daemon in a storm, 20,000 workers tha
 	$(Q)EBB_BUILD=$(B) EBB_STORM=500 $(PYTHON) tests/e2e/23-storm.py storm
 	$(Q)EBB_BUILD=$(B) EBB_CYCLES=20000 $(PYTHON) tests/e2e/24-leaks.py
 
+fuzz: ## bad input for each parser and reader, for SECONDS=60; TARGETS="config proc", or all
+	$(Q)sh tools/setup.sh --fuzz
+	$(Q)$(MAKE) --no-print-directory build-fuzz B=$(B)/clang CC=$(CLANG) FUZZ_MAIN=-fsanitize=fuzzer \
+	        SANFLAGS='$(SANFLAGS) -fsanitize=fuzzer-no-link'
+	$(Q)$(PYTHON) tests/fuzz/fuzz.py --build $(B)/clang --seconds $(or $(SECONDS),60) $(TARGETS)
+
 bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
 
-bench-fault: setup ## cost per page fault, lease, switch and sweep, against nothing and empty programs (as root)
-	$(Q)$(MAKE) --no-print-directory build-bench
-	$(Q)$(PYTHON) tools/bench/fault.py --bin $(B)
-
-bench-reaction: setup ## how far past its threshold a process comes, against polling (as root)
+bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
-	$(Q)$(PYTHON) tools/bench/reaction.py --bin $(B)
+	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
@@ -105,24 +110,27 @@ clean: ## remove what was built
 help: ## this list
 	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-15s %s\n' "$$t" "$$d"; done
 
+define link
+$(call say,LINK,$@)
+$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a,$^) \
+  $(filter %common.a %common-san.a,$^) $(LIBS_COMMON) $(1)
+endef
+
 # Programs.
 $(B)/libcommon.a: $(call obj,$(common))
 $(B)/libcommon-san.a: $(call san,$(common))
 $(B)/libkern.a: $(call obj,$(kern))
-$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a:
+$(B)/libcli-san.a: $(call san,$(filter-out %/main.c,$(cli)))
+$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/ebbd $(B)/next/ebbd: $(call obj,$(ebbd)) $(B)/libcommon.a
+	$(call link,$(LIBS_LOOP))
 $(B)/ebb-watch $(B)/next/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/libcommon.a
+	$(call link,$(LIBS_KERN) $(LIBS_LOOP))
 $(B)/ebb $(B)/next/ebb: $(call obj,$(cli)) $(B)/libcommon.a
-$(B)/ebbd $(B)/next/ebbd: LIBS = $(LIBS_LOOP)
-$(B)/ebb-watch $(B)/next/ebb-watch: LIBS = $(LIBS_KERN) $(LIBS_LOOP)
-$(B)/ebb $(B)/next/ebb: LIBS = $(LIBS_CLI)
-$(programs) $(next):
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_COMMON) $(LIBS)
-
+	$(call link,$(LIBS_CLI))
 # The programs of a later version, for the drill of an upgrade: the same, but that they share files of another version.
 $(next): $(B)/next/board.o $(B)/next/trace.o
 $(B)/next/%.o: user/shm/%.c
@@ -138,7 +146,7 @@ $(B)/san/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -DEBB_FAULTS -c -o $@ $<
 
 # Kernel side: one object of all programs, and the probe that says what this kernel can do.
-$(call obj,$(kern)) $(call san,$(bpfts)): | $(skels)
+$(call obj,$(kern)) $(call san,$(kern) $(bpfts)): | $(skels)
 
 $(B)/bpf/%.o: bpf/%.c
 	$(call say,BPF,$<)
@@ -174,40 +182,37 @@ unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
 bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
 helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
+fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next) $(B)/faulty/ebbd
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next) $(B)/faulty/ebbd build-fuzz
+build-fuzz: $(fuzz_bins)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
           $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
 
 # What tests let fail: sanitized, with the points of user/base/fault.h.
 $(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_LOOP)
+	$(call link,$(SANFLAGS) $(LIBS_LOOP))
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) -lcmocka
-
+	$(call link,$(SANFLAGS) -lcmocka)
+# Fuzz targets: for `make check` with a main that replays files, for `make fuzz` all of it once more with libFuzzer.
+FUZZ_MAIN ?= $(B)/san/tests/fuzz/replay.o
+$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libcommon-san.a
+	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI))
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS_COMMON) $(LIBS_KERN) -lcmocka
-
-$(B)/lib/% $(B)/bench/%: LDLIBS += -lpthread
-$(B)/lib/%: $(B)/obj/tests/lib/%.o
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
+	$(call link,$(SANFLAGS) $(LIBS_KERN) -lcmocka)
 $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lbpf
+	$(call link,$(SANFLAGS) -lbpf)
+$(B)/lib/%: $(B)/obj/tests/lib/%.o
+	$(call link,-lpthread)
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
+$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
 $(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
 $(B)/bench/cost: $(call obj,$(bench_parts))
 $(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a
 $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %common.a,$^) $(LIBS_COMMON) $(LIBS_KERN) $(LDLIBS)
+	$(call link,$(LIBS_KERN) -lpthread)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Run the tests: one line a file, then what was skipped and why, then `N passed, N failed, N skipped`.
 
-    tests/run.py --build DIR [--only unit|model|bpf|e2e|proc] [-v] [pattern…]
+    tests/run.py --build DIR [--only unit|fuzz|model|bpf|e2e|proc] [-v] [pattern…]
 
-`proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
+`fuzz`: each fuzz target with the inputs that are kept for it. `proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
@@ -30,8 +30,8 @@ sys.dont_write_bytecode = True
 from ebbtest import SLOWER, end_leftovers, leftovers  # noqa: E402
 from machine import Loans  # noqa: E402
 
-KINDS = ("unit", "model", "bpf", "e2e", "proc")
-TIMEOUTS = {kind: (120 if kind in ("unit", "bpf") else 240) * SLOWER for kind in KINDS}
+KINDS = ("unit", "fuzz", "model", "bpf", "e2e", "proc")
+TIMEOUTS = {kind: (240 if kind in ("model", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
 
 
 class Test:
@@ -44,6 +44,8 @@ class Test:
         self.output, self.seconds, self.note = "", 0.0, ""
 
     def command(self):
+        if self.kind == "fuzz":
+            return replay(self.path)
         return [sys.executable, "-B", self.path] if self.path.endswith(".py") else [self.path]
 
     def run(self, build):
@@ -79,7 +81,8 @@ class Test:
 
     def judge(self, code):
         python = self.path.endswith(".py")
-        count = count_cases if self.kind in ("e2e", "proc") else count_unittest if python else count_cmocka
+        count = (count_cases if self.kind in ("e2e", "proc") else count_replays if self.kind == "fuzz" else
+                 count_unittest if python else count_cmocka)
         self.passed, self.failed, self.skips = count(self.output)
         if code == 77 and not self.skips:
             self.skips = [("all of it", (self.output.strip().splitlines() or ["no reason given"])[-1])]
@@ -124,6 +127,10 @@ def count_cases(output):
     return sum(v == "ok" for _, v in verdicts), sum(v == "failed" for _, v in verdicts), skips
 
 
+def count_replays(output):
+    return len(re.findall(r"^\S+: ok$", output, re.M)), 0, []
+
+
 def count_cmocka(output):
     """The reason of a skip is what the test printed before it."""
     passed = len(re.findall(r"^\[ +OK +\] \S", output, re.M))
@@ -141,6 +148,13 @@ def count_unittest(output):
     return int(found.group(1)) - failed - len(skips), failed, skips
 
 
+def replay(path):
+    """A target that was not built, or that has no inputs, is a failure: nothing would be tried."""
+    corpus = scripts(os.path.join(TESTS, "fuzz", "corpus", os.path.basename(path).removeprefix("fuzz_")), r".*")
+    wrong = "it is not built" if not os.path.exists(path) else "its corpus is empty" if not corpus else None
+    return [sys.executable, "-c", f"import sys; sys.exit('{wrong}')"] if wrong else [path, *corpus]
+
+
 def programs(folder):
     if not os.path.isdir(folder):
         return []
@@ -156,6 +170,8 @@ def scripts(folder, form):
 
 def find(build, only, patterns):
     paths = {"unit": programs(os.path.join(build, "unit")) + scripts(os.path.join(TESTS, "unit"), r".*\.py"),
+             "fuzz": [os.path.join(build, "fuzz", os.path.basename(path).removesuffix(".c"))
+                      for path in scripts(os.path.join(TESTS, "fuzz"), r"fuzz_\w+\.c")],
              "model": scripts(os.path.join(TESTS, "model"), r".*\.py"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}

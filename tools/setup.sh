@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Installs the Debian packages that building, testing and the demo need and that are missing; with --lint also those of
-# `make lint` and of a build of the sanitized tests by clang, with --vm those of `make check-vm`. The only list of packages.
+# `make lint` and of a build of the sanitized tests by clang, with --fuzz those of `make fuzz`, with --vm those of
+# `make check-vm`. The only list of packages.
 set -eu
 
 packages='gcc make clang-16 llvm libbpf-dev bpftool libelf-dev zlib1g-dev libsystemd-dev libinih-dev libjson-c-dev
 libncurses-dev libcap-ng-dev libseccomp-dev libcmocka-dev pkg-config python3 util-linux spin'
 [ "${1:-}" != --lint ] || packages="$packages libclang-rt-16-dev clang-format clang-tidy cppcheck git"
+[ "${1:-}" != --fuzz ] || packages="$packages libclang-rt-16-dev"
 [ "${1:-}" != --vm ] || packages="$packages qemu-system-x86 busybox-static perl-base e2fsprogs zstd
 debian-archive-keyring"
 

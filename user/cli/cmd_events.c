@@ -30,7 +30,10 @@ struct options {
 /* The last lines to show, in turn; without a limit they are shown as they come. */
 struct shown {
   const struct options *options;
-  char **lines;
+  struct kept {
+    char *line; /* n bytes: a damaged one may hold a NUL */
+    size_t n;
+  } * lines;
   size_t n; /* ever kept */
 };
 
@@ -205,19 +208,20 @@ static void take(struct shown *shown, const char *line, size_t n) {
   }
   if (options->last == 0)
     return;
-  char **place = &shown->lines[shown->n++ % options->last];
-  free(*place);
-  *place = strndup(line, n);
-  if (!*place)
+  struct kept *place = &shown->lines[shown->n++ % options->last];
+  free(place->line);
+  *place = (struct kept){.line = malloc(n ? n : 1), .n = n};
+  if (!place->line)
     abort();
+  memcpy(place->line, line, n);
 }
 
 /* From now on lines are shown as they come. */
 static void release(struct shown *shown) {
   size_t last = shown->options->last, kept = shown->n < last ? shown->n : last;
   for (size_t i = shown->n - kept; shown->lines && i < shown->n; i++) {
-    print_line(shown->options, shown->lines[i % last], strlen(shown->lines[i % last]));
-    free(shown->lines[i % last]);
+    print_line(shown->options, shown->lines[i % last].line, shown->lines[i % last].n);
+    free(shown->lines[i % last].line);
   }
   free(shown->lines);
   shown->lines = NULL;

@@ -84,7 +84,20 @@ uint64_t json__get_number(struct json_object *object, const char *key) {
   return json_object_get_uint64(value);
 }
 
+/* json-c takes strings with raw control bytes in them, and a NUL for the end. JSON has none, and lines are also handed on
+ * as they are: no terminal may find there what it obeys, in ASCII or beyond it (U+0080 to U+009F). */
+static bool has_controls(const char *line, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    unsigned char byte = (unsigned char)line[i], next = i + 1 < n ? (unsigned char)line[i + 1] : 0;
+    if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0))
+      return true;
+  }
+  return false;
+}
+
 struct json_object *json__parse_line(const char *line, size_t n) {
+  if (has_controls(line, n))
+    return NULL;
   struct json_tokener *tokener = json_tokener_new();
   if (!tokener)
     abort();

@@ -24,7 +24,8 @@ void json__print(struct json_object *object);
 const char *json__get_string(struct json_object *object, const char *key);
 uint64_t json__get_number(struct json_object *object, const char *key);
 
-/* One line that should be an object; NULL when it is not. Freed by the caller with json_object_put. */
+/* One line that should be an object; NULL when it is not, or has control bytes in it. Freed by the caller with
+ * json_object_put. */
 struct json_object *json__parse_line(const char *line, size_t n);
 
 #endif

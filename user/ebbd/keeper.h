@@ -148,7 +148,7 @@ struct keeper {
   sd_event_source *timer;
   int run_dirfd, lease_dirfd, lock_fd, control_fd;
   int cgroup_dirfd;        /* of the workers' cgroups, named like their leases; negative: they have none */
-  bool cgroup_left;        /* one of them could not be removed yet */
+  bool cgroup_left;        /* there was one that could not be removed at once: there may be others */
   char run_path[PATH_MAX]; /* absolute: workers get it in EBB_LEASE */
   gid_t gid;
   unsigned long open_files; /* the soft limit that we were started with: workers get it back */

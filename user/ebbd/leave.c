@@ -106,10 +106,10 @@ static void drop_places(struct keeper *keeper, struct slot *slot) {
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
   report_pids(keeper, slot, name);
-  /* One that somebody was left alone in, or that the kernel was not done with, is removed when the next worker goes. */
+  /* One that somebody was left alone in, or that the kernel was not done with, is removed when another worker goes. */
+  keeper->cgroup_left |= cgroup__remove(keeper->cgroup_dirfd, name) == -EBUSY;
   if (keeper->cgroup_left)
     (void)cgroup__sweep(keeper->cgroup_dirfd);
-  keeper->cgroup_left = cgroup__remove(keeper->cgroup_dirfd, name) == -EBUSY;
   (void)unlinkat(keeper->lease_dirfd, name, 0);
   if (slot->lease_fd >= 0)
     (void)close(slot->lease_fd);

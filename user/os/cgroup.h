@@ -16,7 +16,8 @@
 
 /* Make the directory for leaves, or find it; leaves of workers that are gone are removed. -ENOENT: no cgroup v2 here. */
 int cgroup__open(int run_dirfd);
-/* Remove the directory when no leaf is left in it, and close it. */
+/* Remove the directory when no leaf is left in it, and close it. In the root of the hierarchy, which its mode forbids to
+ * change, that takes CAP_DAC_OVERRIDE; without it the directory stays, empty, for the next who opens it. */
 void cgroup__close(int dirfd, int run_dirfd);
 
 /* A new leaf. -EEXIST: there is one of that name, with somebody in it or not. */
