@@ -61,6 +61,10 @@ __attribute__((no_sanitize("address", "undefined"))) void fault__here(enum fault
   (void)syscall(SYS_nanosleep, &while_, NULL);
 }
 
+bool fault__is_next(enum fault_point point) {
+  return point == armed && left == 1;
+}
+
 bool fault__fails(enum fault_point point) {
   if (!is_now(point))
     return false;

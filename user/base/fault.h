@@ -77,6 +77,9 @@ void fault__list(void);
 bool fault__arm(void);
 void fault__here(enum fault_point point);
 bool fault__fails(enum fault_point point);
+/* Will the next pass be the one? For what has to be prepared. */
+bool fault__is_next(enum fault_point point);
+#define FAULT_IS_NEXT(point) fault__is_next(FAULT_##point)
 #define FAULT(point) fault__here(FAULT_##point)
 /* true, with errno set: behave as if the call had failed. */
 #define FAULT_FAILS(point) fault__fails(FAULT_##point)
@@ -86,6 +89,7 @@ static inline bool fault__arm(void) {
 }
 #define FAULT(point) ((void)0)
 #define FAULT_FAILS(point) false
+#define FAULT_IS_NEXT(point) false
 #endif
 
 #endif

@@ -257,10 +257,9 @@ void seqfile__end(struct seqfile *file, void *record) {
 void seqfile__store(struct seqfile *file, void *record, const void *from, size_t n) {
   const size_t head = sizeof(__u32);
   seqfile__begin(file, record);
-#ifdef EBB_FAULTS
-  memcpy((char *)record + head, (const char *)from + head, n / 2 - head);
+  if (FAULT_IS_NEXT(RECORD_TORN))
+    memcpy((char *)record + head, (const char *)from + head, n / 2 - head);
   FAULT(RECORD_TORN);
-#endif
   memcpy((char *)record + head, (const char *)from + head, n - head);
   seqfile__end(file, record);
 }
