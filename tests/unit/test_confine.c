@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 
 #include "confine.h"
 
@@ -96,6 +97,76 @@ static int refused_to_ebbd(void) {
   return pid < 0 || reap_child(pid) ? REFUSED : OK;
 }
 
+/* What a 32-bit job does: calls by the other table, which a filter for one architecture would kill it for. */
+static int by_the_other_table(long number, long argument) {
+#ifdef __x86_64__
+  long result;
+
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(argument), "c"(0), "d"(0) : "memory", "cc");
+  return (int)result;
+#else
+  (void)number, (void)argument;
+  return -ENOSYS;
+#endif
+}
+
+enum { GETPID_32 = 20, SWAPOFF_32 = 115 };
+
+static int of_a_32_bit_job(void) {
+  if (confine__ebbd_calls())
+    return NOT_CONFINED;
+  if (by_the_other_table(GETPID_32, 0) != getpid())
+    return REFUSED;
+  return by_the_other_table(SWAPOFF_32, 0) == -EPERM ? OK : NOT_REFUSED;
+}
+
+static void programs_of_32_bits_run_under_it_too(void **state) {
+  pid_t pid;
+  int status;
+
+  (void)state;
+  needs_root();
+  pid = fork_child();
+  if (pid == 0)
+    _exit(by_the_other_table(GETPID_32, 0) == getpid());
+  /* Without CONFIG_IA32_EMULATION: a fault. */
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 1) {
+    print_message("skipped: this kernel runs no 32-bit programs\n");
+    skip();
+  }
+  pid = fork_child();
+  if (pid == 0)
+    _exit(of_a_32_bit_job());
+  assert_int_equal(reap_child(pid), OK);
+}
+
+/* Jobs read the clock's state (ntp_gettime), and emulators of other systems take segments of their own. */
+static int what_jobs_do(void) {
+  struct timex state = {0};
+
+  if (confine__ebbd_calls())
+    return NOT_CONFINED;
+  if (adjtimex(&state) < 0)
+    return REFUSED;
+#ifdef SYS_modify_ldt
+  if (syscall(SYS_modify_ldt, 0, NULL, 0) < 0 && errno == EPERM)
+    return REFUSED;
+#endif
+  return OK;
+}
+
+static void jobs_may_do_what_jobs_do(void **state) {
+  pid_t pid;
+
+  (void)state;
+  needs_root();
+  pid = fork_child();
+  if (pid == 0)
+    _exit(what_jobs_do());
+  assert_int_equal(reap_child(pid), OK);
+}
+
 static void ebbd_may_not_do_what_no_job_does(void **state) {
   pid_t pid;
 
@@ -165,6 +236,8 @@ int main(void) {
       cmocka_unit_test(ebbd_keeps_its_own_and_root_children_theirs),
       cmocka_unit_test(the_watch_gains_nothing_by_exec),
       cmocka_unit_test(ebbd_may_not_do_what_no_job_does),
+      cmocka_unit_test(programs_of_32_bits_run_under_it_too),
+      cmocka_unit_test(jobs_may_do_what_jobs_do),
       cmocka_unit_test(nobody_ordinary_is_bound_by_it),
       cmocka_unit_test(the_watch_may_neither_start_nor_signal),
       cmocka_unit_test(status_is_read_as_the_kernel_writes_it),
