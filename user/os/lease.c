@@ -60,7 +60,7 @@ int lease__open(int dirfd, const char *name) {
     return errno == EISDIR || errno == ENXIO ? -EPROTO : -errno;
   if (fstat(fd, &st))
     return -errno;
-  if (!S_ISREG(st.st_mode) || st.st_size != EBB_LEASE_BYTES)
+  if (!S_ISREG(st.st_mode))
     return -EPROTO;
   return steal_fd(&fd);
 }
