@@ -55,6 +55,35 @@ static void ebbd_keeps_its_own_and_root_children_theirs(void **state) {
   assert_int_equal(reap_child(pid), OK);
 }
 
+/* As a service that may gain no rights: what ebb-watch has as root then, it has from ebbd. */
+static void of_ebbd_without_gain(void) {
+  const uint64_t kept = 0 CONFINE_EBBD(BIT), lent = 0 CONFINE_WATCH(BIT);
+  struct confinement before, after;
+  char command[64];
+  const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || confine__read(getpid(), &before) || confine__ebbd_capabilities() ||
+      confine__read(getpid(), &after))
+    _exit(NOT_CONFINED);
+  if (after.effective != (before.effective & kept))
+    _exit(after.effective & ~kept ? MORE_LEFT : LESS_LEFT);
+  (void)snprintf(command, sizeof(command), "grep -q 'CapEff:.*%016llx$' /proc/self/status",
+                 (unsigned long long)(before.effective & (kept | lent)));
+  (void)execv(argv[0], (char *const *)argv);
+  _exit(NOT_CONFINED);
+}
+
+static void the_watch_gets_its_own_without_gain_by_exec(void **state) {
+  pid_t pid;
+
+  (void)state;
+  needs_root();
+  pid = fork_child();
+  if (pid == 0)
+    of_ebbd_without_gain();
+  assert_int_equal(reap_child(pid), OK);
+}
+
 static void of_the_watch(void) {
   const uint64_t kept = 0 CONFINE_WATCH(BIT);
   struct confinement before, after;
@@ -234,6 +263,7 @@ static void status_is_read_as_the_kernel_writes_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ebbd_keeps_its_own_and_root_children_theirs),
+      cmocka_unit_test(the_watch_gets_its_own_without_gain_by_exec),
       cmocka_unit_test(the_watch_gains_nothing_by_exec),
       cmocka_unit_test(ebbd_may_not_do_what_no_job_does),
       cmocka_unit_test(programs_of_32_bits_run_under_it_too),

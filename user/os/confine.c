@@ -19,48 +19,56 @@
 #define REFUSE SCMP_ACT_ERRNO(EPERM)
 #define STATUS_BYTES 8192
 
-/* Of what is held, keep what is listed. */
-static void select_capabilities(const int *kept, size_t n) {
-  const capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED;
-  bool held[CAP_LAST_CAP + 1];
+/* Numbers of the listed ones. */
+#define X(name) CAP_##name,
+static const int of_ebbd[] = {CONFINE_EBBD(X)}, of_watch[] = {CONFINE_WATCH(X)};
+#undef X
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
+/* Read before, since selecting begins with none. */
+static void note_held(bool *held) {
+  for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+    held[i] = capng_have_capability(CAPNG_PERMITTED, i);
+}
+
+/* Of what is held, select what is listed. */
+static void keep(const bool *held, const int *list, size_t n, capng_type_t sets) {
   for (size_t i = 0; i < n; i++)
-    held[kept[i]] = capng_have_capability(CAPNG_PERMITTED, (unsigned)kept[i]);
-  capng_clear(CAPNG_SELECT_CAPS);
-  for (size_t i = 0; i < n; i++)
-    if (held[kept[i]])
-      (void)capng_update(CAPNG_ADD, sets, (unsigned)kept[i]);
+    if (held[list[i]])
+      (void)capng_update(CAPNG_ADD, sets, (unsigned)list[i]);
 }
 
 int confine__ebbd_capabilities(void) {
-#define X(name) CAP_##name,
-  static const int kept[] = {CONFINE_EBBD(X)};
-#undef X
+  bool held[CAP_LAST_CAP + 1];
 
   if (capng_get_caps_process())
     return -EPERM;
-  select_capabilities(kept, sizeof(kept) / sizeof(*kept));
+  note_held(held);
+  capng_clear(CAPNG_SELECT_CAPS);
+  keep(held, of_ebbd, COUNT(of_ebbd), CAPNG_EFFECTIVE | CAPNG_PERMITTED);
+  if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+    keep(held, of_watch, COUNT(of_watch), CAPNG_PERMITTED);
   return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
 }
 
 int confine__watch_capabilities(void) {
-#define X(name) CAP_##name,
-  static const int kept[] = {CONFINE_WATCH(X)};
-#undef X
+  bool held[CAP_LAST_CAP + 1];
 
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     return -errno;
   if (capng_get_caps_process())
     return -EPERM;
+  note_held(held);
   /* Before the others: to narrow the bounding set takes CAP_SETPCAP. Without that, no_new_privs does as well. */
   if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
     capng_clear(CAPNG_SELECT_BOUNDS);
-    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-      (void)capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, (unsigned)kept[i]);
+    for (size_t i = 0; i < COUNT(of_watch); i++)
+      (void)capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, (unsigned)of_watch[i]);
     if (capng_apply(CAPNG_SELECT_BOUNDS))
       return -EPERM;
   }
-  select_capabilities(kept, sizeof(kept) / sizeof(*kept));
+  capng_clear(CAPNG_SELECT_CAPS);
+  keep(held, of_watch, COUNT(of_watch), CAPNG_EFFECTIVE | CAPNG_PERMITTED);
   return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
 }
 
@@ -101,7 +109,7 @@ static int widen(scmp_filter_ctx filter) {
       {SCMP_ARCH_X86_64, SCMP_ARCH_X86}, {SCMP_ARCH_X86_64, SCMP_ARCH_X32}, {SCMP_ARCH_AARCH64, SCMP_ARCH_ARM}};
   int error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 
-  for (size_t i = 0; !error && i < sizeof(siblings) / sizeof(*siblings); i++)
+  for (size_t i = 0; !error && i < COUNT(siblings); i++)
     if (siblings[i][0] == seccomp_arch_native())
       error = seccomp_arch_add(filter, siblings[i][1]);
   return error;
@@ -114,7 +122,7 @@ int confine__ebbd_calls(void) {
   if (!filter)
     return -ENOMEM;
   error = widen(filter);
-  return load(filter, error ? error : add(filter, REFUSE, never, sizeof(never) / sizeof(*never)));
+  return load(filter, error ? error : add(filter, REFUSE, never, COUNT(never)));
 }
 
 /* Several a line: */
@@ -162,7 +170,7 @@ int confine__watch_calls(void) {
 
   if (!filter)
     return -ENOMEM;
-  error = add(filter, SCMP_ACT_ALLOW, of_the_watch, sizeof(of_the_watch) / sizeof(*of_the_watch));
+  error = add(filter, SCMP_ACT_ALLOW, of_the_watch, COUNT(of_the_watch));
   return load(filter, error ? error : add_conditional(filter));
 }
 
