@@ -114,6 +114,9 @@ def without_override():
         check(lease.st_gid == os.getegid() and lease.st_mode & 0o7777 == 0o660, f"no one else's lease: {lease}")
         restarted(ebb)
         ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        os.chmod(os.path.join(ebb.run_dir, "lease/reports.0.1"), 0)  # as its worker may
+        restarted(ebb)
+        wait_for(lambda: len(ebb.audit(ev="takeover", slot=0, pid=pid)) == 2, PATIENCE, "whatever its mode")
         check(not ebb.audit(generation=2), "and is not doubled")
         ebb.send("retire reports/0 refill=no")
         ebb.wait_audit(PATIENCE, ev="fenced", slot=0)
