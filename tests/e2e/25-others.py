@@ -98,12 +98,10 @@ def files_refuse_a_stranger():
         files = files_of(ebb)
         names = {os.path.relpath(path, ebb.run_dir) for path in files}
         check(names >= {"control", "board", "trace", "audit", "lock", "lease/theirs.0.1"}, f"all of them: {names}")
-        open_to_all = {path for path in files if os.path.basename(path) == "live"}
-        for path in set(files) - open_to_all:
-            name = os.path.basename(path)
-            opens = [[f"{how} {name}", "opened", path, how] for how in ("O_RDONLY", "O_WRONLY", "O_RDWR")]
-            refused(STRANGER, *opens, *changes(ebb, path))
-        refused(STRANGER, ["list leases", "listdir", os.path.join(ebb.run_dir, "lease")])
+        opens = [[f"{how} {os.path.basename(path)}", "opened", path, how] for path in files
+                 for how in ("O_RDONLY", "O_WRONLY", "O_RDWR")]
+        refused(STRANGER, ["list leases", "listdir", os.path.join(ebb.run_dir, "lease")], *opens,
+                *[change for path in files for change in changes(ebb, path)])
         before = ebb.slot("theirs", 0)["pid"]
         ebb.done(ebb.order("theirs", 0, ["keep", 1]))
         check(ebb.slot("theirs", 0)["pid"] == before, "and nothing has happened")
@@ -258,7 +256,7 @@ def lease_of_any_size():
 
 def workers_of_two_users():
     root_alone()
-    slow = {"theirs": {"user": "nobody", "retire_signal": "USR1", "grace": "2s"}, **OURS}
+    slow = {"theirs": {"user": "nobody", "retire_signal": "USR1", "grace": "1s"}, **OURS}
     with Ebb(slow, HOST, watch=False) as ebb:
         ebb.ready()
         pid, other = (ebb.wait_audit(PATIENCE, ev="ready", pool=pool)["pid"] for pool in ("theirs", "ours"))
