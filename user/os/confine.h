@@ -17,7 +17,8 @@
 /*
  * ebbd: of what it holds only its own is left, permitted and effective. The bounding set stays, and so does the right to
  * gain by exec: workers that run as root, set-user-ID programs in jobs, and ebb-watch take theirs from there.
- * Where nothing is gained by exec (no_new_privs), what ebb-watch needs stays permitted, else it could not be given that.
+ * Where nothing is gained by exec (no_new_privs), what ebb-watch needs stays permitted, else it could not be given that
+ * (what of it is about files becomes effective again with the first setfsuid(2)).
  * -EPERM and the like: as before.
  */
 int confine__ebbd_capabilities(void);
