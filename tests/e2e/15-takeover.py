@@ -16,7 +16,7 @@ import signal  # noqa: E402
 import subprocess  # noqa: E402
 
 from ebbtest import PATIENCE, Ebb, check, leftovers, main, running, seconds, wait_for  # noqa: E402
-from machine import Skip, write  # noqa: E402
+from machine import Skip, read, write  # noqa: E402
 
 
 def no_slot_twice(ebb, size):
@@ -106,14 +106,22 @@ def without_override():
     """As under the unit file: root, but bound by the modes of files."""
     root_alone()
     bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
-    with Ebb({"reports": {"user": "nobody"}}, {"control_group": "daemon"}, watch=False, through=bound) as ebb:
+    slow = {"user": "nobody", "retire_signal": "USR1", "grace": "2s"}
+    with Ebb({"reports": slow}, {"control_group": "daemon"}, watch=False, through=bound) as ebb:
         ebb.ready()
         pid = ebb.wait_journal(PATIENCE, ev="ready")["pid"]
         lease = os.stat(os.path.join(ebb.run_dir, "lease/reports.0.1"))
         check(lease.st_gid == os.getegid() and lease.st_mode & 0o7777 == 0o660, f"no one else's lease: {lease}")
         restarted(ebb)
         ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        os.chmod(os.path.join(ebb.run_dir, "lease/reports.0.1"), 0)  # as its worker may
+        restarted(ebb)
+        wait_for(lambda: len(ebb.audit(ev="takeover", slot=0, pid=pid)) == 2, PATIENCE, "whatever its mode")
         check(not ebb.audit(generation=2), "and is not doubled")
+        ebb.send("retire reports/0 refill=no")
+        ebb.wait_audit(PATIENCE, ev="fenced", slot=0)
+        score = read(f"/proc/{pid}/oom_score_adj").strip()  # it does not end at this signal; in 2 s it will be killed
+        check(score == "1000", f"fenced, it is the first that the kernel would take: {score}")
 
 
 TITLED = """use Fcntl ':flock';

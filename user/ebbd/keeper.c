@@ -237,8 +237,10 @@ static void protect(struct keeper *keeper) {
 
 /* The filter is first: without no_new_privs it takes CAP_SYS_ADMIN. */
 static void confine(void) {
+  struct confinement before; /* the unit has a filter of its own, and leaves no CAP_SYS_ADMIN for ours */
+  bool filtered = !confine__read(getpid(), &before) && before.filtered;
   int error = confine__ebbd_calls();
-  if (error && geteuid() == 0)
+  if (error && !filtered && geteuid() == 0)
     log__warning("cannot filter system calls, ignoring: %s", strerror(-error));
   error = confine__ebbd_capabilities();
   if (error)

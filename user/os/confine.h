@@ -20,12 +20,14 @@
 /*
  * ebbd: of what it holds only its own is left, permitted and effective. The bounding set stays, and so does the right to
  * gain by exec: workers that run as root, set-user-ID programs in jobs, and ebb-watch take theirs from there.
+ * Where nothing is gained by exec (no_new_privs), what ebb-watch needs stays permitted, else it could not be given that
+ * (what of it is about files becomes effective again with the first setfsuid(2)).
  * -EPERM and the like: as before.
  */
 int confine__ebbd_capabilities(void);
 /*
  * Workers and ebb-watch inherit this filter, so it refuses (EPERM) only what none of them has any business with: kernel
- * modules, another kernel, reboot, swap, clocks, ports. -EACCES without CAP_SYS_ADMIN: it would take no_new_privs,
+ * modules, another kernel, reboot, swap, setting clocks, ports; also to 32-bit programs, which run as before. -EACCES without CAP_SYS_ADMIN: it would take no_new_privs,
  * which would bind the workers, too.
  */
 int confine__ebbd_calls(void);

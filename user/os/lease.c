@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -54,15 +55,38 @@ int lease__create(int dirfd, const char *name, uid_t uid, gid_t gid) {
 }
 
 /* O_NONBLOCK: should somebody have put a FIFO there, opening it must not hang. */
+static int open_as_it_is(int dirfd, const char *name) {
+  return openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Its worker has changed mode or group, and we may not override that: set it right as its owner may. No name in this
+ * directory changes its file meanwhile: it is ours. */
+static int open_as_owner(int dirfd, const char *name) {
+  struct stat st;
+  int fd = -1, before;
+
+  if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) {
+    errno = EACCES;
+    return -1;
+  }
+  before = setfsuid(st.st_uid);
+  if (!fchmodat(dirfd, name, 0660, 0))
+    fd = open_as_it_is(dirfd, name);
+  (void)setfsuid((uid_t)before);
+  return fd;
+}
+
 int lease__open(int dirfd, const char *name) {
-  _cleanup_fd_ int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  _cleanup_fd_ int fd = open_as_it_is(dirfd, name);
   struct stat st;
 
+  if (fd < 0 && errno == EACCES)
+    fd = open_as_owner(dirfd, name);
   if (fd < 0)
     return errno == EISDIR || errno == ENXIO ? -EPROTO : -errno;
   if (fstat(fd, &st))
     return -errno;
-  if (!S_ISREG(st.st_mode) || st.st_size != EBB_LEASE_BYTES)
+  if (!S_ISREG(st.st_mode))
     return -EPROTO;
   return steal_fd(&fd);
 }

@@ -11,7 +11,8 @@
 /* Make the file, order R, for a worker of user `uid` (or (uid_t)-1: ours), and lock it. Descriptor, or negative errno;
  * -EEXIST: there is one already. */
 int lease__create(int dirfd, const char *name, uid_t uid, gid_t gid);
-/* Open one that is there, without locking it. -ELOOP: a symbolic link; -EPROTO: not a regular file of the size. */
+/* Open one that is there, without locking it. -ELOOP: a symbolic link; -EPROTO: not a regular file. Of any size:
+ * its worker may have cut it or made it longer, and is one all the same. */
 int lease__open(int dirfd, const char *name);
 int lease__order(int fd, char order);
 /* 0: we hold it now (or did already). -EAGAIN: somebody works. */

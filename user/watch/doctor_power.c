@@ -62,7 +62,8 @@ static void print_json(const struct daemon *daemon, pid_t pid, const struct conf
   print_names(is->effective, "\"", ",");
   printf("],\"missing\":[");
   print_names(daemon->wanted & ~is->effective, "\"", ",");
-  printf("],\"no_new_privs\":%s,\"filtered\":%s}", is->no_new_privs ? "true" : "false", is->filtered ? "true" : "false");
+  printf("],\"no_new_privs\":%s,\"filtered\":%s}", is->no_new_privs ? "true" : "false",
+         is->filtered ? "true" : "false");
 }
 
 void doctor__power(const struct options *options) {
