@@ -27,8 +27,8 @@
 int confine__ebbd_capabilities(void);
 /*
  * Workers and ebb-watch inherit this filter, so it refuses (EPERM) only what none of them has any business with: kernel
- * modules, another kernel, reboot, swap, setting clocks, ports; also to 32-bit programs, which run as before. -EACCES without CAP_SYS_ADMIN: it would take no_new_privs,
- * which would bind the workers, too.
+ * modules, another kernel, reboot, swap, setting clocks, ports; also to 32-bit programs, which run as before. -EACCES
+ * without CAP_SYS_ADMIN: it would take no_new_privs, which would bind the workers, too.
  */
 int confine__ebbd_calls(void);
 
