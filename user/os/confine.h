@@ -22,6 +22,7 @@
  * gain by exec: workers that run as root, set-user-ID programs in jobs, and ebb-watch take theirs from there.
  * Where nothing is gained by exec (no_new_privs), what ebb-watch needs stays permitted, else it could not be given that
  * (what of it is about files becomes effective again with the first setfsuid(2)).
+ * A program that gains by exec is no longer told of its parent's death (PDEATHSIG), and dumps core as fs.suid_dumpable says.
  * -EPERM and the like: as before.
  */
 int confine__ebbd_capabilities(void);

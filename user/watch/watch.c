@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +149,14 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, 
   return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
+/* ebbd asks for this at the start, too, but the kernel forgets it where a program gains capabilities by exec. An ebbd that
+ * ended before that is no longer our parent. */
+static int die_with_ebbd(const struct watch *watch) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+    return -errno;
+  return getppid() == watch->board.head->writer_pid ? 0 : -ESRCH;
+}
+
 /* ebbd's bell; without it (started by hand) the tick looks at the board. */
 static int listen_to_bell(struct watch *watch) {
   char name[64], path[32];
@@ -159,6 +168,9 @@ static int listen_to_bell(struct watch *watch) {
   if (!strstr(name, "eventfd"))
     return 0;
   (void)fcntl(BELL_FD, F_SETFD, FD_CLOEXEC);
+  int error = die_with_ebbd(watch);
+  if (error)
+    return error;
   return sd_event_add_io(watch->event, NULL, BELL_FD, EPOLLIN, on_bell, watch);
 }
 
