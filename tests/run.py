@@ -4,11 +4,12 @@
 
     tests/run.py --build DIR [--only unit|fuzz|model|bpf|e2e|proc] [-v] [pattern…]
 
-`fuzz`: each fuzz target with the inputs that are kept for it. `proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
+`fuzz`: each fuzz target with the inputs that are kept for it. `proc`: the end-to-end scripts once more, with the sensor that
+needs no BPF (as root; else the first time is like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
-one failure. Two files run at a time, except those with a line `# exclusive: <reason>`, which run alone.
+one failure. One file more than there are CPUs runs at a time, but those with a line `# exclusive: <reason>` run alone.
 Scripts with a line `# once: <reason>` are no part of `proc`.
 """
 import argparse
@@ -31,6 +32,8 @@ from ebbtest import SLOWER, end_leftovers, leftovers  # noqa: E402
 from machine import Loans  # noqa: E402
 
 KINDS = ("unit", "fuzz", "model", "bpf", "e2e", "proc")
+# End-to-end scripts wait more than they compute; an emulated machine computes all the time.
+AT_A_TIME = (os.cpu_count() or 1) + (1 if SLOWER == 1 else 0)
 TIMEOUTS = {kind: (240 if kind in ("model", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
 
 
@@ -188,14 +191,13 @@ def run_all(tests, build, verbose, records):
         if test.failed or verbose:
             print("    " + test.output.rstrip().replace("\n", "\n    "), flush=True)
 
-    for kind in KINDS:
-        for exclusive in (False, True):
-            batch = [test for test in tests if test.kind == kind and test.exclusive == exclusive]
-            with concurrent.futures.ThreadPoolExecutor(max_workers=1 if exclusive else 2) as pool:
-                started = {pool.submit(test.run, build): test for test in batch}
-                for future in concurrent.futures.as_completed(started):
-                    future.result()
-                    finish(started[future])
+    for exclusive in (False, True):
+        batch = [test for test in tests if test.exclusive == exclusive]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1 if exclusive else AT_A_TIME) as pool:
+            started = {pool.submit(test.run, build): test for test in batch}
+            for future in concurrent.futures.as_completed(started):
+                future.result()
+                finish(started[future])
 
 
 def main():

@@ -421,7 +421,7 @@ class Ebb:
         for record in self.audit():
             if record.get("reason") in ("other-version", "bad-board"):
                 last.clear()  # what is counted is on the board, and lost with it
-            if record["ev"] != "refill":
+            if record.get("ev") != "refill":
                 continue
             place = record["pool"], record["slot"]
             check(record["generation"] > last.get(place, 0), f"a generation is never used twice: {record}")

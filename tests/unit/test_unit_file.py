@@ -59,6 +59,7 @@ class UnitFile(unittest.TestCase):
         # Of the machine that this runs on, not of our files.
         said = [line for line in done.stderr.splitlines() if self.root in line or "ebbd.service" in line
                 or "hardened.conf" in line]
+        said = [line for line in said if "Unknown key 'DelegateSubgroup'" not in line]  # of 254, and ignored before
         self.assertEqual(said, [])
 
     def exposure(self, at_most):
