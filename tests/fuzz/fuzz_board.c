@@ -63,7 +63,15 @@ static void fill_board(uint64_t now_ns) {
                             .started_ns = 1,
                             .rules = {1ULL << 35, 1 << 20, 15 * NS_PER_SEC, 100, 50},
                             .pressure_source = "/proc/pressure/memory"};
-  struct board_pool pool = {.size = 2, .name = "reports", .rules = {1 << 26, 1, 1, 1, 1 << 20, 500, 0}};
+  struct board_pool pool = {.size = 2,
+                            .name = "reports",
+                            .rules = {.footprint_limit_bytes = 1 << 26,
+                                      .min_lifetime_ns = 1,
+                                      .min_ready = 1,
+                                      .strikes = 1,
+                                      .stuck_after_ns = NS_PER_SEC,
+                                      .min_gain_bytes = 1 << 20,
+                                      .contribution_limit_permille = 500}};
   put(&board_file, &board->ebbd, &ebbd, sizeof(ebbd));
   put(&board_file, &board->pools[0], &pool, sizeof(pool));
   (void)text__copy(pool.name, sizeof(pool.name), "thumbs");
