@@ -17,7 +17,7 @@ import concurrent.futures  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 
-from ebbtest import BUILD, PATIENCE, Ebb, Failure, Lines, check, leftovers, main, running, wait_for  # noqa: E402
+from ebbtest import BUILD, PATIENCE, Ebb, Lines, TornLines, check, leftovers, main, running, wait_for  # noqa: E402
 from machine import read, write  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "faulty/ebbd")
@@ -36,16 +36,6 @@ AT_START = {"no-pidfd", "no-audit-file", "no-lease-key", "no-procstat"}
 SILENT = {"no-order", "no-procstat", "no-proc", "no-locks"}
 SAYS = {"EAGAIN": "Resource temporarily unavailable", "ENOMEM": "Cannot allocate memory", "EMFILE": "Too many open files",
         "ENOSPC": ("No space left on device", "disk full")}
-
-
-class Tolerant(Lines):
-    """A record that went in by half is a line of its own."""
-    @staticmethod
-    def parse(path, line):
-        try:
-            return Lines.parse(path, line)
-        except Failure:
-            return {"ev": "torn", "text": line.decode("utf-8", "replace")}
 
 
 def points():
@@ -208,7 +198,7 @@ def arrange():
     for keys in pools.values():
         keys.update(grace="1s", ready_timeout="10s")
     ebb = Ebb(pools, watch=False, start=False)
-    ebb.audit_lines = Tolerant(os.path.join(ebb.run_dir, "audit"))
+    ebb.audit_lines = TornLines(os.path.join(ebb.run_dir, "audit"))
     return ebb
 
 

@@ -22,7 +22,7 @@ import signal  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
-from ebbtest import (LIB, PATIENCE, ROOT, SLOWER, Ebb, Failure, Lines, check, leftovers, main, running,  # noqa: E402
+from ebbtest import (LIB, PATIENCE, ROOT, SLOWER, Ebb, Failure, TornLines, check, leftovers, main, running,  # noqa: E402
                      seconds, stays, wait_for)
 from machine import attempt, read, write  # noqa: E402
 
@@ -50,17 +50,6 @@ def passes(found, what):
     while left := found():
         check(time.monotonic() < until, f"{what}: {left}")
         time.sleep(0.1)
-
-
-class Torn(Lines):
-    """One whose writer may be killed in the middle of a line."""
-
-    @staticmethod
-    def parse(path, line):
-        try:
-            return Lines.parse(path, line)
-        except Failure:
-            return {"ev": "torn"}
 
 
 class Queues:
@@ -317,7 +306,7 @@ def storm():
     print(f"seed {SEED}, {KILLS} kills each")
     with Ebb({}, start=False) as ebb:
         queues = prepare(ebb)
-        ebb.audit_lines = Torn(ebb.audit_lines.path)
+        ebb.audit_lines = TornLines(ebb.audit_lines.path)
         ebb.start()
         ebb.ready()
         wait_for(lambda: all(w["footprint_bytes"] for pool in PATTERNS for w in ebb.pool(pool)["workers"]), PATIENCE,

@@ -159,6 +159,17 @@ class Lines:
         return self.records
 
 
+class TornLines(Lines):
+    """Of a writer that may be killed, or lack room, in the middle of one: such a line is a record by itself."""
+
+    @staticmethod
+    def parse(path, line):
+        try:
+            return Lines.parse(path, line)
+        except Failure:
+            return {"ev": "torn", "text": line.decode("utf-8", "replace")}
+
+
 class Ebb:
     """ebbd in a scratch directory, with `pools` ({name: {key: value}}) and `host` ({key: value}) as its configuration.
 

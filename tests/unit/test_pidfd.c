@@ -164,16 +164,23 @@ static bool refuse_flags(void) {
   return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-static void older_kernels_reach_the_group_too(void **state) {
-  struct group group;
+/* A group, and a child for which the kernel is an older one; 0 in the child. */
+static pid_t fork_on_older_kernel(struct group *group) {
   pid_t pid;
 
-  (void)state;
-  form_group(&group, false);
+  form_group(group, false);
   pid = fork_child();
+  if (pid == 0 && !refuse_flags())
+    _exit(1);
+  return pid;
+}
+
+static void older_kernels_reach_the_group_too(void **state) {
+  struct group group;
+  pid_t pid = fork_on_older_kernel(&group);
+
+  (void)state;
   if (pid == 0) {
-    if (!refuse_flags())
-      _exit(1);
     if (pidfd__signal_group(group.pidfds[0], group.leader, SIGTERM))
       _exit(2);
     _exit(pidfd__signal_group(group.pidfds[0], group.leader, 1000) == -EINVAL ? 0 : 3);
@@ -186,16 +193,11 @@ static void older_kernels_reach_the_group_too(void **state) {
 
 static void without_a_number_older_kernels_reach_the_leader_alone(void **state) {
   struct group group;
-  pid_t pid;
+  pid_t pid = fork_on_older_kernel(&group);
 
   (void)state;
-  form_group(&group, false);
-  pid = fork_child();
-  if (pid == 0) {
-    if (!refuse_flags())
-      _exit(1);
+  if (pid == 0)
     _exit(pidfd__signal_group_or_process(group.pidfds[0], SIGTERM) ? 2 : 0);
-  }
   assert_int_equal(reap_child(pid), 0);
   UNTIL(has_ended(group.pidfds[0]));
   for (int i = 1; i < GROUP; i++) {

@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "kernfile.h"
 #include "pidfd.h"
+#include "rundir.h"
 
 /* Up to 5.13: so many are seen at one look, and so often it is looked whether others have come. */
 #define KILL_MAX 1024
@@ -86,20 +87,10 @@ static int open_ours(bool *ret_own) {
   return steal_fd(*ret_own ? &fd : &above);
 }
 
-/* Of two instances beside each other, each has its own. */
-static int name_of(int run_dirfd, char *to, size_t size) {
-  struct stat status;
-
-  if (fstat(run_dirfd, &status))
-    return -errno;
-  (void)snprintf(to, size, "ebb-%llx-%llx", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
-  return 0;
-}
-
 int cgroup__open(int run_dirfd) {
   char name[64];
   bool own;
-  int err = name_of(run_dirfd, name, sizeof(name));
+  int err = rundir__tag(run_dirfd, name, sizeof(name));
   _cleanup_fd_ int above = err ? err : open_ours(&own);
 
   if (above < 0)
@@ -116,7 +107,7 @@ void cgroup__close(int dirfd, int run_dirfd) {
   _cleanup_fd_ int fd = dirfd, above = open_directory(dirfd, "..");
   char name[64];
 
-  if (fd < 0 || above < 0 || name_of(run_dirfd, name, sizeof(name)))
+  if (fd < 0 || above < 0 || rundir__tag(run_dirfd, name, sizeof(name)))
     return;
   (void)cgroup__sweep(fd);
   (void)unlinkat(above, name, AT_REMOVEDIR);

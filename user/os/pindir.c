@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "rundir.h"
 
 #define BPFFS "/sys/fs/bpf"
 
@@ -28,13 +29,12 @@ static int mount_it(void) {
   return mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") ? -errno : 0;
 }
 
-/* Names in bpffs hold no dots. */
+/* Of the names of its directories, one for each version. Names in bpffs hold no dots. */
 static int prefix_of(int run_dirfd, char *to, size_t size) {
-  struct stat status;
-  if (fstat(run_dirfd, &status))
-    return -errno;
-  (void)snprintf(to, size, "ebb-%llx-%llx-", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
-  return 0;
+  int r = rundir__tag(run_dirfd, to, size - 1);
+  if (!r)
+    (void)strcat(to, "-");
+  return r;
 }
 
 int pindir__make(int run_dirfd, uint64_t version, char ret_path[PINDIR_PATH_BYTES]) {

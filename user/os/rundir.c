@@ -96,3 +96,12 @@ int rundir__lock(int dirfd, pid_t *ret_holder) {
   err = write_holder(fd);
   return err ? err : steal_fd(&fd);
 }
+
+int rundir__tag(int dirfd, char *to, size_t size) {
+  struct stat st;
+
+  if (fstat(dirfd, &st))
+    return -errno;
+  (void)snprintf(to, size, "ebb-%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+  return 0;
+}

@@ -3,6 +3,7 @@
 #ifndef OS_RUNDIR_H
 #define OS_RUNDIR_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #define RUNDIR_DEFAULT "/run/ebb"
@@ -14,6 +15,9 @@ const char *rundir__path(const char *option);
  * somebody else, or others can make files in it; -ENOTDIR: no directory, or a symbolic link. */
 int rundir__make(const char *path);
 int rundir__open(const char *path);
+/* What is this run directory's and lies elsewhere bears its name, "ebb-<device>-<inode>": no path, no dot. 0, or negative
+ * errno. */
+int rundir__tag(int dirfd, char *to, size_t size);
 /* Descriptor that holds the lock, or -EBUSY with the pid of the holder (0: unknown). */
 int rundir__lock(int dirfd, pid_t *ret_holder);
 
