@@ -35,8 +35,9 @@
 /* A due worker's lease is tried without anyone saying so: after an eighth of the time that it has been due, within these. */
 #define FENCE_RETRY_FIRST_NS (20ULL * 1000000ULL)
 #define FENCE_RETRY_NS (1000ULL * 1000000ULL)
-/* The rest of a worker whose leader is gone is looked for this often. */
+/* The rest of a worker whose leader is gone is looked for this often, or as seldom where that takes long. */
 #define LEAVING_POLL_NS (20ULL * 1000000ULL)
+#define LEAVING_POLL_MOST_NS (1000ULL * 1000000ULL)
 /* What the system could not say of a worker (no descriptor, no memory) is asked again so often. */
 #define COMPLETE_RETRY_NS (1000ULL * 1000000ULL)
 /* A choice that the watch does not make within this time is made by ebbd, without figures. */

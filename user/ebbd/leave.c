@@ -242,7 +242,17 @@ static void tell_rest(struct keeper *keeper, struct slot *slot, const struct res
   memcpy(slot->told, rest->members, (size_t)slot->n_told * sizeof(rest->members[0]));
 }
 
+/* All of /proc may have been read: not more than a tenth of the time is to be spent on that. The clock also ran while
+ * others had the CPU, so that says little where it says much. */
+static uint64_t pause_ns(uint64_t begun_ns) {
+  uint64_t wait_ns = 10 * (clock__monotonic_ns() - begun_ns);
+  if (wait_ns < LEAVING_POLL_NS)
+    wait_ns = LEAVING_POLL_NS;
+  return wait_ns < LEAVING_POLL_MOST_NS ? wait_ns : LEAVING_POLL_MOST_NS;
+}
+
 static void look_and_tell(struct keeper *keeper, struct slot *slot, struct rest *rest, uint64_t now_ns) {
+  uint64_t begun_ns = clock__monotonic_ns();
   find_rest(slot, rest);
   if (rest->n > 0 && !slot->leased) {
     if (!slot->holds && lease__try_lock(slot->lease_fd) == -EWOULDBLOCK) {
@@ -258,9 +268,7 @@ static void look_and_tell(struct keeper *keeper, struct slot *slot, struct rest 
     finish(keeper, slot, now_ns);
     return;
   }
-  /* All of /proc may have been read: not more than a tenth of the time is to be spent on that. */
-  uint64_t cost_ns = clock__monotonic_ns() - now_ns;
-  slot->try_ns = now_ns + (10 * cost_ns > LEAVING_POLL_NS ? 10 * cost_ns : LEAVING_POLL_NS);
+  slot->try_ns = now_ns + pause_ns(begun_ns);
   if (rest->n < 0 || !slot->leased)
     return;
   if (!slot->holds && lease__try_lock(slot->lease_fd)) {

@@ -31,9 +31,10 @@ static int mount_it(void) {
 
 /* Of the names of its directories, one for each version. Names in bpffs hold no dots. */
 static int prefix_of(int run_dirfd, char *to, size_t size) {
-  int r = rundir__tag(run_dirfd, to, size - 1);
+  char tag[48];
+  int r = rundir__tag(run_dirfd, tag, sizeof(tag));
   if (!r)
-    (void)strcat(to, "-");
+    (void)snprintf(to, size, "%s-", tag);
   return r;
 }
 
