@@ -17,6 +17,7 @@
  *   backoff    no          -                     its last workers died young or could not be started
  *   starting   yes         ebbd                  has not come to its lease yet
  *   unleased   yes         ebbd                  still has not after ready_timeout: never signalled
+ *   spare      yes         ebbd                  has come to its lease, and waits until it is needed
  *   serving    yes         the worker, or none   takes jobs
  *   due        yes         the worker, or none   leaves when its job ends (order X)
  *   retiring   yes         ebbd                  fenced, told to go
@@ -27,6 +28,7 @@
   X(BACKOFF, "backoff")                                                                                                \
   X(STARTING, "starting")                                                                                              \
   X(UNLEASED, "unleased")                                                                                              \
+  X(SPARE, "spare")                                                                                                    \
   X(SERVING, "serving")                                                                                                \
   X(DUE, "due")                                                                                                        \
   X(RETIRING, "retiring")                                                                                              \
@@ -88,6 +90,8 @@ struct ebb_host_facts {
 struct ebb_pool_facts {
   __u64 baseline_bytes; /* footprint of a fresh worker; or unknown */
   __u64 hold_retire_ns; /* retirements are held until then; 0: not held */
+  __u64 hold_refill_ns; /* starts likewise */
+  __u64 piece_bytes;    /* oneshot: what one of its pieces takes at most, as learned from the last ones; or unknown */
   __u32 requests;       /* `retire <pool>` without a slot, waiting for a choice */
   __u32 reserved;
 };
@@ -101,9 +105,14 @@ struct ebb_worker_facts {
   __u32 busy;       /* 1: holds its lease */
   __u32 strikes;    /* confirmations so far */
   __u32 processes;  /* it is made of */
+  __u32 waits;      /* 1: an empty slot of a oneshot pool, which is filled when the next piece fits */
+  __u32 reserved;
   __u64 born_ns;
-  __u64 since_ns; /* when it became what it is now (state, busy) */
-  __u64 taken_ns; /* when it took the lease that it holds, as far as that was seen; 0: it holds none */
+  __u64 since_ns;    /* when it became what it is now (state, busy) */
+  __u64 taken_ns;    /* when it took the lease that it holds, as far as that was seen; 0: it holds none */
+  __u64 turn_ns;     /* when the last turn at its lease that has ended had begun; 0: none seen */
+  __u64 trimmed_ns;  /* when it was last ordered to give memory back; 0: never */
+  __u64 fresh_bytes; /* footprint when it first came to its lease; or unknown */
   __u64 footprint_bytes;
   __u64 anon_bytes;
   __u64 shmem_bytes;

@@ -13,6 +13,31 @@
 
 #define EBB_SHARE_OFF (~0u) /* a share that is never reached */
 
+/* What a pool's workers are. */
+#define EBB_MODES(X)                                                                                                   \
+  X(SERVICE, "service") /* take job after job */                                                                       \
+  X(ONESHOT, "oneshot") /* do one piece of work, and end */                                                            \
+  X(ADOPT, "adopt")     /* were started by somebody else */
+
+enum ebb_mode {
+#define X(id, name) EBB_MODE_##id,
+  EBB_MODES(X)
+#undef X
+      EBB_MODE_N
+};
+
+/* What lets a worker go between two jobs. */
+#define EBB_IDLES(X)                                                                                                   \
+  X(LEASE, "lease")   /* its lease, which proves it */                                                                 \
+  X(SIGNAL, "signal") /* its own framework, which finishes the running job when it is told to go */
+
+enum ebb_idle {
+#define X(id, name) EBB_IDLE_##id,
+  EBB_IDLES(X)
+#undef X
+      EBB_IDLE_N
+};
+
 /* Per host. */
 struct ebb_host_rules {
   __u64 memory_budget_bytes; /* all pools together; or off */
@@ -20,6 +45,8 @@ struct ebb_host_rules {
   __u64 cooldown_ns;         /* between two acts for pressure */
   __u32 pressure_some_permille;
   __u32 pressure_full_permille;
+  __u32 dry_run; /* 1: memory rules only say what they would do */
+  __u32 reserved;
 };
 
 /* Per pool; limits are per worker. */
@@ -30,8 +57,16 @@ struct ebb_pool_rules {
   __u32 strikes;                     /* confirmations, a second apart, that a memory rule needs */
   __u64 stuck_after_ns;              /* per worker: a lease held for longer is shown as stuck; or off */
   __u64 min_gain_bytes;              /* per worker: the contribution rule retires none that frees less */
+  __u64 retained_limit_bytes;        /* per worker: growth since it was ready that stays between jobs; or off */
+  __u64 max_jobs;                    /* per worker; or off */
+  __u64 max_lifetime_ns;             /* per worker; or off */
+  __u64 trim_wait_ns;                /* per worker: time to give memory back in, when it was ordered to */
   __u32 contribution_limit_permille; /* per worker; or off */
-  __u32 reserved;
+  __u32 trim;                        /* 1: a memory rule orders a worker to give memory back before it retires it */
+  __u32 priority;                    /* the pool with the higher one is filled first while memory is short */
+  __u32 spares;                      /* workers that wait, ready, until one is needed */
+  __u32 mode;                        /* enum ebb_mode */
+  __u32 idle;                        /* enum ebb_idle */
 };
 
 #endif

@@ -39,8 +39,8 @@ BAD = [("frobnicate a", "unknown-verb"), ("RETIRE a", "unknown-verb"), ("retire"
        ("scale a -99", "bad-value"), ("scale all 3", None), ("hold a for=ever", "bad-value"),
        ("hold a for=5", "bad-value"), ("hold a what=nothing", "bad-value"), ("drain", "missing-word"),
        ("drain nosuch", "no-such-pool"), ("resume", "missing-word"), ("reload now", "extra-word"),
-       ("stop it", "extra-word"), ("roll a", "not-supported"), ("limit a footprint=1G", "not-supported"),
-       ("adopt a 1", "not-supported"), ("retire a/0 refill=first", "not-supported"), ("refill", "missing-word"),
+       ("stop it", "extra-word"), ("roll a batch=0", "bad-value"), ("limit a", "missing-word"),
+       ("adopt a 0", "bad-value"), ("retire a/0 refill=second", "bad-value"), ("refill", "missing-word"),
        ("refill a/7", "no-such-slot"), ("a" * 400, "unknown-verb"), ("retire " + "p" * 300, "bad-pool"),
        ("retire a/0 gen=4000000000", "other-generation"), ("note nonsense", None),
        ("hold all what=retire for=99999999999999d", "bad-value")]

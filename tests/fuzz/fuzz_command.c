@@ -28,9 +28,18 @@ static void open_fifo(void) {
   MUST(!unlinkat(dirfd, "control", 0) && !rmdir(directory) && !close(dirfd));
 }
 
+static void print_limit(struct text *to, const char *option, bool given, uint64_t bytes) {
+  if (given && bytes == EBB_UNKNOWN)
+    text__addf(to, " %s=off", option);
+  else if (given)
+    text__addf(to, " %s=%llu", option, (unsigned long long)bytes);
+}
+
 static void print(const struct command *command, struct text *to) {
   static const char *const holds[] = {
       [COMMAND_HOLD_RETIRE] = "retire", [COMMAND_HOLD_REFILL] = "refill", [COMMAND_HOLD_ALL] = "all"};
+  static const char *const refills[] = {
+      [COMMAND_REFILL_AFTER] = "after", [COMMAND_REFILL_FIRST] = "first", [COMMAND_REFILL_NO] = "no"};
   bool retire = command->verb == COMMAND_RETIRE;
   text__addf(to, "%s %s %s", command__verb_name(command->verb), command->event, command->all ? "all" : command->pool);
   if (command->slot >= 0)
@@ -42,7 +51,15 @@ static void print(const struct command *command, struct text *to) {
   if (command->generation)
     text__addf(to, " gen=%u", command->generation);
   if (retire)
-    text__addf(to, " refill=%s", command->refill ? "after" : "no");
+    text__addf(to, " refill=%s", refills[command->refill]);
+  if (command->verb == COMMAND_ROLL)
+    text__addf(to, " batch=%u", command->batch);
+  if (command->verb == COMMAND_ADOPT)
+    text__addf(to, " %d", command->pid);
+  if (command->defaults)
+    text__add(to, " default");
+  print_limit(to, "footprint", command->footprint_limited, command->footprint_limit_bytes);
+  print_limit(to, "retained", command->retained_limited, command->retained_limit_bytes);
 #define OPTION(name) command->name[0] ? text__addf(to, " " #name "=%s", command->name) : (void)0
   OPTION(id);
   OPTION(by);
@@ -67,6 +84,8 @@ static void check_accepted(const struct command *command) {
   MUST(command->verb < COMMAND_N && command->slot >= -1 && command->slot < EBB_SLOTS_MAX);
   MUST(!command->pool[0] || pool_name__valid(command->pool));
   MUST(!(command->all && command->pool[0]) && (!command->generation || command->slot >= 0));
+  MUST(command->batch >= 1 && command->batch <= EBB_SLOTS_MAX);
+  MUST((command->verb == COMMAND_ADOPT) == (command->pid > 0));
   MUST(command->scale_n <= EBB_SLOTS_MAX && command->for_ns > 0 && command->for_ns <= 86400000000000ULL);
   MUST(command->verb != COMMAND_RETIRE || reason__find(command->reason) != REASON_NONE);
   print(command, &printed);
@@ -76,9 +95,8 @@ static void check_accepted(const struct command *command) {
 }
 
 static bool is_code(const char *code) {
-  static const char *const codes[] = {"unknown-verb", "bad-pool",      "bad-slot",   "bad-option",
-                                      "bad-value",    "missing-word",  "extra-word", "bad-id",
-                                      "too-long",     "not-supported", "binary"};
+  static const char *const codes[] = {"unknown-verb", "bad-pool",   "bad-slot", "bad-option", "bad-value",
+                                      "missing-word", "extra-word", "bad-id",   "too-long",   "binary"};
   for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
     if (!strcmp(codes[i], code))
       return true;

@@ -72,12 +72,18 @@ static void check_accepted(const struct config *config) {
   for (uint32_t i = 0; i < config->n_pools; i++) {
     check_pool(&config->pools[i]);
     MUST(config__pool_index(config, config->pools[i].name) == (int)i);
-    slots += config->pools[i].size;
+    slots += config->pools[i].size + config->pools[i].rules.spares;
   }
   MUST(slots == config->n_slots && slots <= EBB_SLOTS_MAX);
 }
 
 /* Printing back, key by key. */
+
+static const char *const modes[] = {
+#define X(id, name) name,
+    EBB_MODES(X)
+#undef X
+};
 
 struct page {
   struct text text;
@@ -114,6 +120,8 @@ static void print_number(struct page *page, const char *key, uint64_t value, con
 #define print_size(page, key, field, object) print_number(page, key, field, "")
 #define print_workers print_size
 #define print_strikes print_size
+#define print_priority print_size
+#define print_switch(page, key, field, object) print_text(page, key, (field) ? "yes" : "no")
 #define print_signal print_size
 #define print_time(page, key, field, object) print_number(page, key, (field) / 1000000, "ms")
 #define print_positive_time print_time
@@ -121,8 +129,8 @@ static void print_number(struct page *page, const char *key, uint64_t value, con
   ((field) == EBB_UNKNOWN ? print_text(page, key, "off") : print_number(page, key, (field) / 1000000, "ms"))
 #define print_pids(page, key, field, object)                                                                           \
   ((field) ? print_number(page, key, field, "") : print_text(page, key, "off"))
-#define print_idle(page, key, field, object) print_text(page, key, "lease")
-#define print_mode(page, key, field, object) print_text(page, key, "service")
+#define print_idle(page, key, field, object) print_text(page, key, (field) == EBB_IDLE_LEASE ? "lease" : "signal")
+#define print_mode(page, key, field, object) print_text(page, key, modes[field])
 
 static void print_limit_of(struct page *page, const char *key, uint64_t bytes) {
   if (bytes == EBB_UNKNOWN)
@@ -131,6 +139,7 @@ static void print_limit_of(struct page *page, const char *key, uint64_t bytes) {
     print_number(page, key, bytes, "");
 }
 #define print_limit(page, key, field, object) print_limit_of(page, key, field)
+#define print_jobs print_limit
 
 static void print_share_of(struct page *page, const char *key, uint32_t permille) {
   if (permille == CONFIG_SHARE_OFF)
@@ -148,6 +157,13 @@ static void print_codes_of(struct page *page, const char *key, const struct conf
 }
 #define print_exit_codes(page, key, field, object) print_codes_of(page, key, object)
 
+static bool is_misfit(const struct config_pool *pool, const char *key) {
+  bool leaseless = pool->rules.idle == EBB_IDLE_SIGNAL;
+  if (!strcmp(key, "spares"))
+    return leaseless || pool->rules.mode != EBB_MODE_SERVICE;
+  return leaseless && (!strncmp(key, "trim", 4) || !strcmp(key, "stuck_after"));
+}
+
 static void print_config(struct page *page, const struct config *config) {
   text__add(&page->text, "[ebb]\n");
 #define X(key, place, kind, preset, expected) print_##kind(page, #key, config->place, config);
@@ -156,7 +172,10 @@ static void print_config(struct page *page, const struct config *config) {
   for (uint32_t i = 0; i < config->n_pools; i++) {
     const struct config_pool *pool = &config->pools[i];
     text__addf(&page->text, "[pool:%s]\n", pool->name);
-#define X(key, place, kind, preset, expected) print_##kind(page, #key, pool->place, pool);
+    /* What a pool of its kind is not asked is not printed. */
+#define X(key, place, kind, preset, expected)                                                                          \
+  if (!is_misfit(pool, #key))                                                                                          \
+    print_##kind(page, #key, pool->place, pool);
     CONFIG_POOL_KEYS(X)
 #undef X
   }

@@ -36,7 +36,7 @@ static void retire(void **state) {
   assert_string_equal(command.pool, "reports");
   assert_int_equal(command.slot, 2);
   assert_int_equal(command.generation, 0);
-  assert_true(command.refill);
+  assert_int_equal(command.refill, COMMAND_REFILL_AFTER);
   assert_false(command.all);
   assert_string_equal(command.reason, "request");
   assert_string_equal(command.id, "");
@@ -47,8 +47,9 @@ static void retire(void **state) {
   command = good("retire a-b_C9");
   assert_string_equal(command.pool, "a-b_C9");
   assert_int_equal(command.slot, -1);
-  assert_false(good("retire reports refill=no").refill);
-  assert_true(good("retire reports refill=after").refill);
+  assert_int_equal(good("retire reports refill=no").refill, COMMAND_REFILL_NO);
+  assert_int_equal(good("retire reports/1 refill=first").refill, COMMAND_REFILL_FIRST);
+  assert_int_equal(good("retire reports refill=after").refill, COMMAND_REFILL_AFTER);
   assert_int_equal(good("retire reports/0 gen=4294967295").generation, UINT32_MAX);
   assert_int_equal(good("retire reports/4095").slot, 4095);
 }
@@ -148,6 +149,25 @@ static void the_rest(void **state) {
   }
 }
 
+static void roll_limit_adopt_trim(void **state) {
+  (void)state;
+  struct command command = good("roll reports");
+  assert_true(command.verb == COMMAND_ROLL && command.batch == 1 && !strcmp(command.pool, "reports"));
+  assert_int_equal(good("roll reports batch=3").batch, 3);
+  command = good("limit reports footprint=512M retained=off");
+  assert_true(command.footprint_limited && command.footprint_limit_bytes == 512u << 20);
+  assert_true(command.retained_limited && command.retained_limit_bytes == EBB_UNKNOWN && !command.defaults);
+  assert_int_equal(command.footprint_bytes, EBB_UNKNOWN); /* that is what the watch sees */
+  command = good("limit reports retained=1G");
+  assert_true(!command.footprint_limited && command.retained_limited);
+  command = good("limit reports default");
+  assert_true(command.defaults && !command.footprint_limited && !command.retained_limited);
+  command = good("adopt web 4711");
+  assert_true(command.verb == COMMAND_ADOPT && command.pid == 4711 && command.slot == -1);
+  command = good("trim reports/2 gen=7 by=watch");
+  assert_true(command.verb == COMMAND_TRIM && command.slot == 2 && command.generation == 7);
+}
+
 static void blanks_and_comments_say_nothing(void **state) {
   (void)state;
   static const char *const lines[] = {"", " ", "\t", "#", "# retire p", "   #x", "#retire"};
@@ -173,10 +193,24 @@ static void refusals(void **state) {
       {"retir", "unknown-verb"},
       {"=", "unknown-verb"},
       {"id=x", "unknown-verb"},
-      {"roll p", "not-supported"},
-      {"limit p footprint=512M", "not-supported"},
-      {"adopt p 12", "not-supported"},
-      {"retire p refill=first", "not-supported"},
+      {"roll all", "bad-pool"},
+      {"roll p batch=0", "bad-value"},
+      {"roll p 2", "extra-word"},
+      {"retire p batch=2", "bad-option"},
+      {"limit p", "missing-word"},
+      {"limit p default footprint=1G", "extra-word"},
+      {"limit p defaults", "bad-value"},
+      {"limit p footprint=0", "bad-value"},
+      {"limit p footprint=25%", "bad-value"},
+      {"limit p private=5", "bad-option"},
+      {"adopt p", "missing-word"},
+      {"adopt p 0", "bad-value"},
+      {"adopt p -1", "bad-value"},
+      {"adopt p 12x", "bad-value"},
+      {"adopt p/1 12", "bad-pool"},
+      {"trim p", "bad-slot"},
+      {"trim p/1 refill=no", "bad-option"},
+      {"retire p refill=second", "bad-value"},
       {"retire", "missing-word"},
       {"retire gen=3", "missing-word"},
       {"retire # p", "missing-word"},
@@ -331,7 +365,7 @@ static void refusals_can_be_answered(void **state) {
   } rows[] = {
       {"launch p id=17", "17"},         {"id=17", "17"},
       {"retire p q id=17", "17"},       {"retire p/x gen=0 id=17", "17"},
-      {"retire p id=!! id=17", "17"},   {"roll p id=17", "17"},
+      {"retire p id=!! id=17", "17"},   {"roll p/1 id=17", "17"},
       {"retire p bogus=1 # id=17", ""}, {"retire p id=", ""},
       {"retire p idx=17", ""},
   };
@@ -452,6 +486,7 @@ int main(void) {
       cmocka_unit_test(hold),
       cmocka_unit_test(note),
       cmocka_unit_test(the_rest),
+      cmocka_unit_test(roll_limit_adopt_trim),
       cmocka_unit_test(blanks_and_comments_say_nothing),
       cmocka_unit_test(refusals),
       cmocka_unit_test(the_longest_of_everything_fits),

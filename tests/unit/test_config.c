@@ -342,20 +342,33 @@ static void mistakes_in_keys(void **state) {
 
 #undef X
 
-static void keys_to_come_are_refused(void **state) {
+static void modes_and_what_fits_them(void **state) {
   (void)state;
-  static const char *const keys[] = {"dry_run",  "spares",       "retained_limit", "max_jobs",       "trim",
-                                     "priority", "max_lifetime", "trim_wait",      "refill_command", "adopt_cgroup"};
-  for (size_t i = 0; i < 2 * sizeof(keys) / sizeof(*keys); i++) {
-    const char *key = keys[i / 2];
-    char text[128], said[128];
-    (void)snprintf(text, sizeof(text), "%s%s = off\n", i % 2 ? "[ebb]\n\n" : POOL, key);
-    (void)snprintf(said, sizeof(said), "a.conf:3: %s: not supported yet", key);
-    struct config_error error;
-    const char *texts[] = {text};
-    assert_int_equal(read_texts(texts, 1, &error), -EINVAL);
-    assert_string_equal(error.text, said);
-  }
+  const struct config_pool *pool = &good(POOL "size = 3\nmode = oneshot\npriority = 7\n")->pools[0];
+  assert_int_equal(pool->rules.mode, EBB_MODE_ONESHOT);
+  assert_int_equal(pool->rules.priority, 7);
+  assert_int_equal(pool->rules.min_ready, 0); /* its pieces end by themselves */
+  pool = &good("[pool:p]\nmode = adopt\nuser = www\nidle = signal\nrefill_command = /bin/true\nadopt_cgroup = /a\n")
+              ->pools[0];
+  assert_int_equal(pool->rules.mode, EBB_MODE_ADOPT);
+  assert_int_equal(pool->rules.idle, EBB_IDLE_SIGNAL);
+  assert_string_equal(pool->refill_command, "/bin/true");
+  assert_string_equal(pool->adopt_cgroup, "/a");
+  pool = &good(POOL "trim = yes\ntrim_wait = 3s\nspares = 2\nmax_jobs = 9\nmax_lifetime = 1d\nretained_limit = 5M\n")
+              ->pools[0];
+  assert_int_equal(pool->rules.trim, 1);
+  assert_int_equal(pool->rules.trim_wait_ns, 3000000000ULL);
+  assert_int_equal(pool->rules.spares, 2);
+  assert_int_equal(pool->rules.max_jobs, 9);
+  assert_int_equal(pool->rules.max_lifetime_ns, 86400000000000ULL);
+  assert_int_equal(pool->rules.retained_limit_bytes, 5 << 20);
+  pool = &good(POOL)->pools[0];
+  assert_int_equal(pool->rules.mode, EBB_MODE_SERVICE);
+  assert_int_equal(pool->rules.idle, EBB_IDLE_LEASE);
+  assert_true(pool->rules.max_jobs == EBB_UNKNOWN && pool->rules.max_lifetime_ns == EBB_UNKNOWN);
+  assert_true(pool->rules.retained_limit_bytes == EBB_UNKNOWN && !pool->rules.trim && !pool->rules.spares);
+  assert_int_equal(good("[ebb]\ndry_run = yes\n" POOL)->rules.dry_run, 1);
+  assert_int_equal(good(POOL)->rules.dry_run, 0);
 }
 
 static void mistakes_in_values(void **state) {
@@ -435,12 +448,23 @@ static void every_key_needs_a_value(void **state) {
   }
 }
 
-static void values_to_come_and_contradictions(void **state) {
+static void contradictions(void **state) {
   (void)state;
   static const struct mistake rows[] = {
-      {"idle = signal", POOL "idle = signal\n", "a.conf:3: idle: 'signal' is not supported yet"},
-      {"mode = oneshot", POOL "mode = oneshot\n", "a.conf:3: mode: 'oneshot' is not supported yet"},
-      {"mode = adopt", POOL "mode = adopt\n", "a.conf:3: mode: 'adopt' is not supported yet"},
+      {"a command to adopt", POOL "mode = adopt\nuser = x\n",
+       "a.conf:2: command: expected not with mode = adopt, which"},
+      {"nobody to adopt from", "[pool:p]\nmode = adopt\n",
+       "a.conf:1: [pool:p]: expected a user, whose processes it may"},
+      {"refill_command to start by", POOL "refill_command = x\n",
+       "a.conf:3: refill_command: expected only with mode ="},
+      {"adopt_cgroup of its own", POOL "adopt_cgroup = /x\n",
+       "a.conf:3: adopt_cgroup: expected only with mode = adopt"},
+      {"spares of pieces", POOL "mode = oneshot\nspares = 1\n", "a.conf:4: spares: expected only with mode = service"},
+      {"spares without a lease", POOL "idle = signal\nspares = 1\n",
+       "a.conf:4: spares: expected not with idle = signal"},
+      {"trim without a lease", POOL "trim = yes\nidle = signal\n", "a.conf:3: trim: expected not with idle = signal"},
+      {"spares count", POOL "size = 4000\nspares = 100\n",
+       "a.conf:3: size: expected at most 4096 workers in all pools"},
       {"min_ready over size", POOL "min_ready = 3\nsize = 2\n",
        "a.conf:3: min_ready: expected at most size (2), got '3'"},
       {"min_ready over the default size", POOL "min_ready = 2\n",
@@ -678,10 +702,10 @@ int main(void) {
       cmocka_unit_test(sections_do_not_go_on_in_the_next_file),
       cmocka_unit_test(mistakes_in_sections),
       cmocka_unit_test(mistakes_in_keys),
-      cmocka_unit_test(keys_to_come_are_refused),
+      cmocka_unit_test(modes_and_what_fits_them),
       cmocka_unit_test(mistakes_in_values),
       cmocka_unit_test(every_key_needs_a_value),
-      cmocka_unit_test(values_to_come_and_contradictions),
+      cmocka_unit_test(contradictions),
       cmocka_unit_test(number_of_pools),
       cmocka_unit_test(long_lines_are_named_not_split),
       cmocka_unit_test(long_values_go_on_in_further_lines),

@@ -6,6 +6,8 @@
 #include "policy.h"
 #include "text.h"
 
+#define NO_OTHER_LIMITS .retained_limit_bytes = EBB_UNKNOWN, .max_jobs = EBB_UNKNOWN, .max_lifetime_ns = EBB_UNKNOWN
+
 #define SEC 1000000000ULL
 #define MIB (1024ULL * 1024)
 #define PAGE 4096u
@@ -462,11 +464,9 @@ static struct world pressed_world(void) {
       .workers = {an_idle_worker(0, 300, 700), an_idle_worker(1, 400, 100), an_idle_worker(2, 200, 200)},
   };
   for (int i = 0; i < 2; i++) {
-    world.rules[i] = (struct ebb_pool_rules){.footprint_limit_bytes = EBB_UNKNOWN,
-                                             .min_lifetime_ns = 10 * SEC,
-                                             .strikes = 1,
-                                             .contribution_limit_permille = 500,
-                                             .min_gain_bytes = 64 * MIB};
+    world.rules[i] =
+        (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = EBB_UNKNOWN, .min_lifetime_ns = 10 * SEC,
+                                .strikes = 1,    .contribution_limit_permille = 500,   .min_gain_bytes = 64 * MIB};
     world.pools[i] = (struct ebb_pool_facts){.baseline_bytes = EBB_UNKNOWN};
   }
   return world;

@@ -12,6 +12,8 @@
 #include "policy.h"
 #include "text.h"
 
+#define NO_OTHER_LIMITS .retained_limit_bytes = EBB_UNKNOWN, .max_jobs = EBB_UNKNOWN, .max_lifetime_ns = EBB_UNKNOWN
+
 #define SEC 1000000000ULL
 #define MIB (1024ULL * 1024)
 #define NOW (1000 * SEC)
@@ -38,10 +40,9 @@ static struct world calm_world(void) {
                .stall_growing = 1},
   };
   for (int i = 0; i < POOLS_MAX; i++) {
-    world.pool_rules[i] = (struct ebb_pool_rules){.footprint_limit_bytes = EBB_UNKNOWN,
-                                                  .min_lifetime_ns = 10 * SEC,
-                                                  .strikes = 1,
-                                                  .contribution_limit_permille = EBB_SHARE_OFF};
+    world.pool_rules[i] =
+        (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = EBB_UNKNOWN, .min_lifetime_ns = 10 * SEC,
+                                .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
     world.pools[i] = (struct ebb_pool_facts){.baseline_bytes = EBB_UNKNOWN};
   }
   return world;
@@ -355,8 +356,8 @@ static void a_limit_under_the_baseline_is_told_even_if_nobody_is_over(void **sta
 static void idle_ones_are_retired_before_busy_ones_are_due(void **state) {
   (void)state;
   struct world world = calm_world();
-  world.pool_rules[0] = (struct ebb_pool_rules){
-      .footprint_limit_bytes = 100 * MIB, .min_ready = 1, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
+  world.pool_rules[0] = (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = 100 * MIB, .min_ready = 1,
+                                                .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
   add(&world, 0, 500)->busy = 1;
   (void)add(&world, 0, 200);
   (void)add(&world, 0, 300);
@@ -368,8 +369,8 @@ static void idle_ones_are_retired_before_busy_ones_are_due(void **state) {
 static void a_plan_has_an_end(void **state) {
   (void)state;
   struct world world = calm_world();
-  world.pool_rules[0] = (struct ebb_pool_rules){
-      .footprint_limit_bytes = 100 * MIB, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
+  world.pool_rules[0] = (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = 100 * MIB, .strikes = 1,
+                                                .contribution_limit_permille = EBB_SHARE_OFF};
   for (int i = 0; i < WORKERS_MAX; i++)
     (void)add(&world, 0, 200);
   assert_int_equal(decide("acts", &world).n_acts, PLAN_ACTS_MAX);
@@ -384,8 +385,8 @@ static void a_plan_has_an_end(void **state) {
   plan = decide("struck", &world);
   assert_int_equal(plan.n_acts, 0);
   assert_int_equal(plan.n_struck, PLAN_ACTS_MAX);
-  world.pool_rules[0] = (struct ebb_pool_rules){
-      .footprint_limit_bytes = EBB_UNKNOWN, .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
+  world.pool_rules[0] = (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = EBB_UNKNOWN, .strikes = 1,
+                                                .contribution_limit_permille = EBB_SHARE_OFF};
   world.pools[0].requests = UINT32_MAX;
   assert_int_equal(decide("requests", &world).n_acts, PLAN_ACTS_MAX);
   world.pools[0].requests = 0;
@@ -908,6 +909,9 @@ static uint64_t random_time(void) {
 
 static void randomize_pool(struct world *world, uint32_t pool) {
   world->pool_rules[pool] = (struct ebb_pool_rules){
+      .retained_limit_bytes = one_in(3) ? random_number(800) * MIB : EBB_UNKNOWN,
+      .max_jobs = EBB_UNKNOWN,
+      .max_lifetime_ns = EBB_UNKNOWN,
       .footprint_limit_bytes = one_in(3) ? EBB_UNKNOWN : random_number(1500) * MIB,
       .min_lifetime_ns = one_in(20) ? EBB_UNKNOWN : random_number(20 * SEC),
       .min_ready = (uint32_t)random_number(4),
@@ -933,6 +937,7 @@ static void add_random_worker(struct world *world) {
   worker->since_ns = random_time();
   worker->footprint_bytes = random_bytes();
   worker->rest_bytes = random_bytes();
+  worker->fresh_bytes = one_in(2) ? random_bytes() / 4 : EBB_UNKNOWN;
   worker->private_bytes = random_bytes();
   worker->private_ns = one_in(2) ? NOW : random_time();
   worker->contribution_permille = one_in(4) ? EBB_UNKNOWN : random_number(1001);
@@ -951,7 +956,7 @@ static void press(struct world *world) {
   world->host_rules.memory_budget_bytes = EBB_UNKNOWN;
   for (uint32_t i = 0; i < POOLS_MAX; i++) {
     world->pools[i].requests = 0;
-    world->pool_rules[i].footprint_limit_bytes = EBB_UNKNOWN;
+    world->pool_rules[i].footprint_limit_bytes = world->pool_rules[i].retained_limit_bytes = EBB_UNKNOWN;
   }
   for (uint32_t i = 0; i < world->n_workers; i++)
     if (world->workers[i].state > EBB_SLOT_DUE)
@@ -1020,7 +1025,8 @@ static const char *broken_by_act(const struct world *world, const struct plan *p
   bool fresh = worker->private_ns > 0 && worker->private_ns != EBB_UNKNOWN && worker->private_ns + 2 * SEC >= NOW;
   if (!worker->busy && (!fresh || worker->private_bytes == EBB_UNKNOWN))
     return "one is retired unconfirmed";
-  if (worker->busy && act->reason != REASON_FOOTPRINT && act->reason != REASON_CONTRIBUTION)
+  if (worker->busy && act->reason != REASON_FOOTPRINT && act->reason != REASON_RETAINED &&
+      act->reason != REASON_CONTRIBUTION)
     return "a busy one is retired";
   const struct ebb_pool_rules *rules = &world->pool_rules[worker->pool];
   if (act->reason == REASON_CONTRIBUTION && worker->contribution_permille <= rules->contribution_limit_permille)
@@ -1031,6 +1037,9 @@ static const char *broken_by_act(const struct world *world, const struct plan *p
   if (act->reason == REASON_FOOTPRINT &&
       (worker->busy ? worker->rest_bytes : worker->private_bytes) <= act->limit_bytes)
     return "one is retired that is not over its limit";
+  if (act->reason == REASON_RETAINED &&
+      (worker->busy ? worker->rest_bytes : worker->footprint_bytes) - worker->fresh_bytes <= act->limit_bytes)
+    return "one is retired whose jobs left little behind";
   if (act->reason == REASON_BUDGET && left_after(world, plan, i) <= world->host_rules.memory_budget_bytes)
     return "the budget rule does not stop";
   return NULL;

@@ -211,9 +211,9 @@ static void facts_of_another_worker_are_not_taken(void **unused) {
 
 static void the_board_has_the_say_on_states(void **unused) {
   (void)unused;
-  static const enum snapshot_state expected[EBB_SLOT_N] = {SNAPSHOT_EMPTY,    SNAPSHOT_BACKOFF, SNAPSHOT_STARTING,
-                                                           SNAPSHOT_UNLEASED, SNAPSHOT_BUSY,    SNAPSHOT_DUE,
-                                                           SNAPSHOT_RETIRING, SNAPSHOT_RETIRING};
+  static const enum snapshot_state expected[EBB_SLOT_N] = {SNAPSHOT_EMPTY,    SNAPSHOT_BACKOFF,  SNAPSHOT_STARTING,
+                                                           SNAPSHOT_UNLEASED, SNAPSHOT_SPARE,    SNAPSHOT_BUSY,
+                                                           SNAPSHOT_DUE,      SNAPSHOT_RETIRING, SNAPSHOT_RETIRING};
   begin_trace();
   put_ebbd(1, EBB_SLOT_N, 1);
   put_pool(0, "reports", (struct board_pool){.size = EBB_SLOT_N});

@@ -29,6 +29,8 @@ static enum snapshot_state state_of(uint32_t state, bool busy, bool fresh) {
     return SNAPSHOT_STARTING;
   case EBB_SLOT_UNLEASED:
     return SNAPSHOT_UNLEASED;
+  case EBB_SLOT_SPARE:
+    return SNAPSHOT_SPARE;
   case EBB_SLOT_SERVING:
     return busy ? SNAPSHOT_BUSY : fresh ? SNAPSHOT_READY : SNAPSHOT_IDLE;
   case EBB_SLOT_DUE:

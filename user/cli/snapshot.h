@@ -19,6 +19,7 @@
   X(BACKOFF, "backoff")                                                                                                \
   X(STARTING, "starting")                                                                                              \
   X(UNLEASED, "unleased")                                                                                              \
+  X(SPARE, "spare")                                                                                                    \
   X(READY, "ready") /* up, no job yet */                                                                               \
   X(IDLE, "idle")                                                                                                      \
   X(BUSY, "busy")                                                                                                      \

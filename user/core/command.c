@@ -88,12 +88,14 @@ static int set_gen(struct parse *parse, const char *value) {
 }
 
 static int set_refill(struct parse *parse, const char *value) {
-  if (strcmp(value, "first") == 0)
-    return refuse(parse->error, "not-supported", "refill=first: not supported yet");
-  if (strcmp(value, "after") != 0 && strcmp(value, "no") != 0)
-    return bad_value(parse, "refill", "after or no");
-  parse->command->refill = value[0] == 'a';
-  return 0;
+  static const char *const names[] = {
+      [COMMAND_REFILL_AFTER] = "after", [COMMAND_REFILL_FIRST] = "first", [COMMAND_REFILL_NO] = "no"};
+  for (int refill = COMMAND_REFILL_AFTER; refill <= COMMAND_REFILL_NO; refill++)
+    if (strcmp(value, names[refill]) == 0) {
+      parse->command->refill = (enum command_refill)refill;
+      return 0;
+    }
+  return bad_value(parse, "refill", "after, first or no");
 }
 
 static int set_what(struct parse *parse, const char *value) {
@@ -125,14 +127,44 @@ static int set_bytes(struct parse *parse, const char *option, const char *value,
   return parse__number(value, EBB_UNKNOWN - 1, to) < 0 ? bad_value(parse, option, "a number of bytes") : 0;
 }
 
+static int set_batch(struct parse *parse, const char *value) {
+  uint64_t batch;
+  if (parse__number(value, EBB_SLOTS_MAX, &batch) < 0 || batch == 0)
+    return bad_value(parse, "batch", "a number of workers, 1 to 4096");
+  parse->command->batch = (uint32_t)batch;
+  return 0;
+}
+
+/* Percentages take RAM to mean something, which is not known here. */
+static int set_limit_bytes(struct parse *parse, const char *option, const char *value, uint64_t *to, bool *ret_given) {
+  uint64_t bytes = EBB_UNKNOWN;
+  if (strcmp(value, "off") != 0 && (strchr(value, '%') || parse__size(value, 0, &bytes) < 0 || bytes == 0))
+    return bad_value(parse, option, "a size such as 512M, or off");
+  *to = bytes;
+  *ret_given = true;
+  return 0;
+}
+
+static int set_retained(struct parse *parse, const char *value) {
+  struct command *command = parse->command;
+  return set_limit_bytes(parse, "retained", value, &command->retained_limit_bytes, &command->retained_limited);
+}
+
 #define BYTES_OPTION(name)                                                                                             \
   static int set_##name(struct parse *parse, const char *value) {                                                      \
     return set_bytes(parse, #name, value, &parse->command->name##_bytes);                                              \
   }
-BYTES_OPTION(footprint)
 BYTES_OPTION(limit)
 BYTES_OPTION(private)
 BYTES_OPTION(freed)
+
+/* A limit to keep to, or what the watch saw. */
+static int set_footprint(struct parse *parse, const char *value) {
+  struct command *command = parse->command;
+  return command->verb == COMMAND_LIMIT
+             ? set_limit_bytes(parse, "footprint", value, &command->footprint_limit_bytes, &command->footprint_limited)
+             : set_bytes(parse, "footprint", value, &command->footprint_bytes);
+}
 
 /* option, the verbs that know it */
 #define ANY ((1u << COMMAND_N) - 1)
@@ -140,12 +172,14 @@ BYTES_OPTION(freed)
 #define OPTIONS(X)                                                                                                     \
   X(id, ANY)                                                                                                           \
   X(by, ANY)                                                                                                           \
-  X(gen, WATCHED)                                                                                                      \
+  X(gen, WATCHED | 1u << COMMAND_TRIM)                                                                                 \
   X(refill, 1u << COMMAND_RETIRE)                                                                                      \
   X(what, 1u << COMMAND_HOLD)                                                                                          \
   X(for, 1u << COMMAND_HOLD)                                                                                           \
   X(reason, WATCHED)                                                                                                   \
-  X(footprint, WATCHED)                                                                                                \
+  X(footprint, WATCHED | 1u << COMMAND_LIMIT)                                                                          \
+  X(retained, 1u << COMMAND_LIMIT)                                                                                     \
+  X(batch, 1u << COMMAND_ROLL)                                                                                         \
   X(limit, WATCHED)                                                                                                    \
   X(private, WATCHED)                                                                                                  \
   X(freed, WATCHED)                                                                                                    \
@@ -184,18 +218,17 @@ const char *command__verb_name(enum command_verb verb) {
 }
 
 static int parse_verb(struct parse *parse) {
-  static const char *const later[] = {"roll", "limit", "adopt"};
   const char *word = parse->words[0];
   for (int verb = 0; verb < COMMAND_N; verb++)
     if (strcmp(word, verbs[verb].name) == 0) {
       parse->command->verb = (enum command_verb)verb;
       return 0;
     }
-  for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
-    if (strcmp(word, later[i]) == 0)
-      return refuse(parse->error, "not-supported", "%s: not supported yet", word);
-  return refuse(parse->error, "unknown-verb",
-                "expected retire, refill, scale, drain, resume, hold, note, reload or stop");
+  char names[sizeof(parse->error->text)];
+  struct text list = TEXT(names);
+  for (int verb = 0; verb < COMMAND_N; verb++)
+    text__addf(&list, "%s%s", verb == 0 ? "" : verb == COMMAND_N - 1 ? " or " : ", ", verbs[verb].name);
+  return refuse(parse->error, "unknown-verb", "expected %s", names);
 }
 
 /* What it is aimed at. */
@@ -233,6 +266,27 @@ static int set_pool_or_slot(struct parse *parse, const char *word) {
   return 0;
 }
 
+static int set_slot(struct parse *parse, const char *word) {
+  if (!strchr(word, '/'))
+    return refuse(parse->error, "bad-slot", "expected <pool>/<slot>");
+  return set_pool_or_slot(parse, word);
+}
+
+static int set_pid(struct parse *parse, const char *word) {
+  uint64_t pid;
+  if (parse__number(word, INT32_MAX, &pid) < 0 || pid == 0)
+    return refuse(parse->error, "bad-value", "%s: expected the pid of a process", parse->words[0]);
+  parse->command->pid = (int32_t)pid;
+  return 0;
+}
+
+static int set_default(struct parse *parse, const char *word) {
+  if (strcmp(word, "default") != 0)
+    return refuse(parse->error, "bad-value", "limit: expected footprint=, retained= or default");
+  parse->command->defaults = true;
+  return 0;
+}
+
 static int set_event(struct parse *parse, const char *word) {
   static const char *const events[] = {"effect", "pressure", "warning", "watch"};
   for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
@@ -262,13 +316,25 @@ struct place {
 
 static const struct place *places_of(const struct command *command) {
   static const struct place nothing[] = {{0}};
-  static const struct place pool[] = {{"<pool>", set_pool, false}, {"<n>", set_size, false}, {0}};
+  static const struct place pool[] = {{"<pool>", set_pool, false}, {0}};
+  static const struct place pool_and_size[] = {{"<pool>", set_pool, false}, {"<n>", set_size, false}, {0}};
+  static const struct place pool_and_default[] = {{"<pool>", set_pool, false}, {"default", set_default, true}, {0}};
+  static const struct place pool_and_pid[] = {{"<pool>", set_pool, false}, {"<pid>", set_pid, false}, {0}};
   static const struct place pool_or_all[] = {{"<pool> or all", set_pool_or_all, false}, {0}};
   static const struct place pool_or_slot[] = {{"<pool> or <pool>/<slot>", set_pool_or_slot, false}, {0}};
+  static const struct place slot[] = {{"<pool>/<slot>", set_slot, false}, {0}};
   static const struct place event[] = {{"an event", set_event, false}, {"a slot", set_pool_or_slot, true}, {0}};
   switch (verbs[command->verb].aim) {
   case 'P':
     return pool;
+  case 'Z':
+    return pool_and_size;
+  case 'L':
+    return pool_and_default;
+  case 'G':
+    return pool_and_pid;
+  case 'T':
+    return slot;
   case 'A':
     return pool_or_all;
   case 'S':
@@ -310,6 +376,10 @@ static int take_words(struct parse *parse) {
     return refuse(parse->error, "missing-word", "%s: expected %s", parse->words[0], place->name);
   if (parse->command->generation && parse->command->slot < 0)
     return refuse(parse->error, "bad-option", "gen= needs <pool>/<slot>");
+  bool limits = parse->command->footprint_limited || parse->command->retained_limited;
+  if (parse->command->verb == COMMAND_LIMIT && limits == parse->command->defaults)
+    return refuse(parse->error, limits ? "extra-word" : "missing-word",
+                  "limit: expected either footprint= or retained=, or default");
   return 1;
 }
 
@@ -338,7 +408,7 @@ int command__parse(const char *line, size_t n, struct command *ret, struct comma
   struct parse parse = {.command = ret, .error = error};
   *ret = (struct command){
       .slot = -1,
-      .refill = true,
+      .batch = 1,
       .what = COMMAND_HOLD_ALL,
       .for_ns = HOLD_DEFAULT_NS,
       .footprint_bytes = EBB_UNKNOWN,

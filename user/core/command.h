@@ -2,16 +2,18 @@
 /*
  * The grammar of the control FIFO: one line, one command. The same parser serves ebbd, `ebb send` and the fuzzer.
  *
- *   retire  <pool>[/<slot>] [gen=N] [refill=after|no]        scale  <pool> <n>|+n|-n
+ *   retire  <pool>[/<slot>] [gen=N] [refill=after|first|no]  scale  <pool> <n>|+n|-n
  *   refill  <pool>[/<slot>]                                  drain  <pool>|all       resume <pool>|all
- *   hold    <pool>|all [what=retire|refill|all] [for=10m]    reload                  stop
+ *   hold    <pool>|all [what=retire|refill|all] [for=10m]    roll   <pool> [batch=N]
+ *   limit   <pool> footprint=<size>|off retained=<size>|off  or  limit <pool> default
+ *   adopt   <pool> <pid>                                     trim   <pool>/<slot> [gen=N]
+ *   reload                                                   stop
  *   note    effect|pressure|warning|watch [<pool>[/<slot>]]  (a remark for the audit; changes nothing)
  *
  * Any line may carry id=<token> (1 to 39 of A-Z a-z 0-9 . _ : -) and by=<word> (who sent it). A retire or note of the
  * watch also carries what it judged by: reason=<word> footprint=<bytes> limit=<bytes> private=<bytes> freed=<bytes>; a
  * note also gen=N (with a slot) and text=<word>. Words are separated by blanks or tabs; one with a `=` is an option;
  * options may stand anywhere behind the verb. A word that begins with `#` starts a comment. Nothing is unescaped.
- * Known but not supported yet: roll, limit, adopt, refill=first.
  */
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H
@@ -22,14 +24,19 @@
 
 #include "ebb/bounds.h"
 
-/* verb, name, what it is aimed at: N nothing, P pool, A pool or all, S pool or slot, E event then maybe a slot */
+/* verb, name, what it is aimed at: N nothing, P pool, Z pool and size, L pool and maybe "default", G pool and pid, A pool
+ * or all, S pool or slot, T slot, E event then maybe a slot */
 #define COMMAND_VERBS(X)                                                                                               \
   X(RETIRE, "retire", 'S')                                                                                             \
   X(REFILL, "refill", 'S')                                                                                             \
-  X(SCALE, "scale", 'P')                                                                                               \
+  X(SCALE, "scale", 'Z')                                                                                               \
   X(DRAIN, "drain", 'A')                                                                                               \
   X(RESUME, "resume", 'A')                                                                                             \
   X(HOLD, "hold", 'A')                                                                                                 \
+  X(ROLL, "roll", 'P')                                                                                                 \
+  X(LIMIT, "limit", 'L')                                                                                               \
+  X(ADOPT, "adopt", 'G')                                                                                               \
+  X(TRIM, "trim", 'T')                                                                                                 \
   X(NOTE, "note", 'E')                                                                                                 \
   X(RELOAD, "reload", 'N')                                                                                             \
   X(STOP, "stop", 'N')
@@ -41,6 +48,8 @@ enum command_verb {
       COMMAND_N
 };
 
+/* When a retired worker's slot is filled again: when it has gone, before it goes, or not at all. */
+enum command_refill { COMMAND_REFILL_AFTER, COMMAND_REFILL_FIRST, COMMAND_REFILL_NO };
 enum command_hold { COMMAND_HOLD_RETIRE = 1, COMMAND_HOLD_REFILL = 2, COMMAND_HOLD_ALL = 3 };
 
 struct command {
@@ -50,12 +59,17 @@ struct command {
   bool all;
   int32_t slot;        /* -1: none named */
   uint32_t generation; /* 0: any */
-  bool refill;         /* of retire; true unless refill=no */
+  enum command_refill refill;
   enum command_hold what;
   uint64_t for_ns;
   int scale_sign; /* 0: absolute, else +1 or -1 */
   uint32_t scale_n;
-  char by[16];     /* empty: a script */
+  uint32_t batch;                                       /* of roll; 1 when not given */
+  int32_t pid;                                          /* of adopt */
+  bool defaults;                                        /* of limit: back to what the file says */
+  uint64_t footprint_limit_bytes, retained_limit_bytes; /* of limit: EBB_UNKNOWN is off */
+  bool footprint_limited, retained_limited;             /* … given */
+  char by[16];                                          /* empty: a script */
   char reason[24]; /* of a retire: a name of core/reason.h; "request" when not given */
   char event[16];  /* of a note */
   char text[64];   /* of a note */
@@ -64,7 +78,7 @@ struct command {
 
 struct command_error {
   char code[24];  /* stable, for machines: unknown-verb, bad-pool, bad-slot, bad-option, bad-value, missing-word,
-                     extra-word, bad-id, not-supported, too-long, binary */
+                     extra-word, bad-id, too-long, binary */
   char text[160]; /* for people: what was expected */
 };
 

@@ -94,24 +94,69 @@ static int finish_key(struct reading *reading) {
     return fail(reading, line, "%s: expected %s, got a value of more than %d bytes", key->name, key->expected,
                 VALUE_BYTES - 1);
   int r = config_key__set(key, object_of(reading), reading->config->ram_bytes, reading->bytes);
-  if (r == -EOPNOTSUPP)
-    return fail(reading, line, "%s: '%s' is not supported yet", key->name, quote(reading->bytes).text);
   if (r < 0)
     return fail(reading, line, "%s: expected %s, got '%s'", key->name, key->expected, quote(reading->bytes).text);
   return 1;
 }
 
+static bool adopts(const struct config_pool *pool) {
+  return pool->rules.mode == EBB_MODE_ADOPT;
+}
+
+static bool adopts_not(const struct config_pool *pool) {
+  return !adopts(pool);
+}
+
+static bool serves_not(const struct config_pool *pool) {
+  return pool->rules.mode != EBB_MODE_SERVICE;
+}
+
+static bool is_signalled(const struct config_pool *pool) {
+  return pool->rules.idle == EBB_IDLE_SIGNAL;
+}
+
+#define ONLY_ADOPTING "only with mode = adopt"
+#define NO_LEASE "not with idle = signal, which takes no lease"
+/* Keys that say nothing to a pool of another kind: rather refused than ignored. */
+static const struct misfit {
+  enum config_pool_key key;
+  bool (*of)(const struct config_pool *pool);
+  const char *expected;
+} misfits[] = {
+    {CONFIG_POOL_command, adopts, "not with mode = adopt, which starts nobody (refill_command may)"},
+    {CONFIG_POOL_refill_command, adopts_not, ONLY_ADOPTING},
+    {CONFIG_POOL_adopt_cgroup, adopts_not, ONLY_ADOPTING},
+    {CONFIG_POOL_spares, serves_not, "only with mode = service"},
+    {CONFIG_POOL_spares, is_signalled, NO_LEASE},
+    {CONFIG_POOL_trim, is_signalled, NO_LEASE},
+    {CONFIG_POOL_trim_wait, is_signalled, NO_LEASE},
+    {CONFIG_POOL_stuck_after, is_signalled, NO_LEASE},
+};
+
+static int check_kind(struct reading *reading) {
+  const struct config_pool *pool = reading->pool;
+  for (size_t i = 0; i < sizeof(misfits) / sizeof(*misfits); i++)
+    if (reading->given[misfits[i].key] && misfits[i].of(pool))
+      return fail(reading, reading->given[misfits[i].key], "%s: expected %s",
+                  config_keys__of(CONFIG_SECTION_POOL).keys[misfits[i].key].name, misfits[i].expected);
+  if (adopts(pool) ? reading->given[CONFIG_POOL_user] : reading->given[CONFIG_POOL_command])
+    return 1;
+  return adopts(pool) ? fail(reading, reading->section_line, "[pool:%s]: expected a user, whose processes it may adopt",
+                             pool->name)
+                      : fail(reading, reading->section_line, "[pool:%s]: expected a command", pool->name);
+}
+
 /* Contradictions within a pool, found when all of it is known. */
 static int finish_pool(struct reading *reading) {
   struct config_pool *pool = reading->pool;
-  if (!reading->given[CONFIG_POOL_command])
-    return fail(reading, reading->section_line, "[pool:%s]: expected a command", pool->name);
+  if (!check_kind(reading))
+    return 0;
   if (!reading->given[CONFIG_POOL_min_ready])
-    pool->rules.min_ready = pool->size > 1;
+    pool->rules.min_ready = pool->size > 1 && pool->rules.mode != EBB_MODE_ONESHOT;
   if (pool->rules.min_ready > pool->size)
     return fail(reading, reading->given[CONFIG_POOL_min_ready], "min_ready: expected at most size (%u), got '%u'",
                 pool->size, pool->rules.min_ready);
-  reading->config->n_slots += pool->size;
+  reading->config->n_slots += pool->size + pool->rules.spares;
   if (reading->config->n_slots > EBB_SLOTS_MAX)
     return fail(reading, reading->given[CONFIG_POOL_size] ?: reading->section_line,
                 "size: expected at most %d workers in all pools, got %u", EBB_SLOTS_MAX, reading->config->n_slots);
@@ -183,8 +228,6 @@ static int refuse_key(struct reading *reading, const char *name) {
   bool in_pool = reading->section == CONFIG_SECTION_POOL;
   unsigned line = reading->feed.line;
   struct quoted shown = quote(name);
-  if (config_keys__is_later(name))
-    return fail(reading, line, "%s: not supported yet", shown.text);
   if (config_keys__find(in_pool ? CONFIG_SECTION_EBB : CONFIG_SECTION_POOL, name))
     return fail(reading, line, "%s: unknown key here, it belongs in %s", shown.text, in_pool ? "[ebb]" : "[pool:...]");
   const struct config_key *nearest = config_keys__nearest(reading->section, name);

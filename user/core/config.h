@@ -33,6 +33,8 @@ struct config_pool {
   char environment[CONFIG_ENVIRONMENT_BYTES]; /* likewise: A=1 B=2 */
   char user[EBB_NAME_BYTES];                  /* empty: whoever runs ebbd */
   char directory[CONFIG_PATH_BYTES];          /* empty: / */
+  char refill_command[CONFIG_COMMAND_BYTES];  /* of an adopting pool: run when a slot has become empty; empty: none */
+  char adopt_cgroup[CONFIG_PATH_BYTES]; /* of an adopting pool: its workers are in it, or below it; empty: anywhere */
   uint32_t size;
   int retire_signal;
   uint64_t grace_ns;

@@ -13,6 +13,7 @@
 #define TIME_MAX_NS (365ULL * 86400 * NS_PER_SEC)
 /* Strikes are counted a second apart; more than an hour of them is a mistake. */
 #define STRIKES_MAX 3600
+#define PRIORITY_MAX 1000
 /* The kernel's own (PID_MAX_LIMIT on 64 bits). */
 #define PIDS_MAX (4u * 1024 * 1024)
 
@@ -21,7 +22,7 @@ _Static_assert(EBB_NAME_BYTES == 32 && CONFIG_PATH_BYTES == 256, "likewise");
 _Static_assert(CONFIG_COMMAND_BYTES == 1024 && CONFIG_ENVIRONMENT_BYTES == 1024, "likewise");
 _Static_assert(CONFIG_COMMAND_WORDS_MAX == 64 && CONFIG_ENVIRONMENT_WORDS_MAX == 128, "likewise");
 
-/* Kinds of value. Each writes its field, or says -EINVAL or -EOPNOTSUPP. */
+/* Kinds of value. Each writes its field, or says -EINVAL. */
 
 static int set_text(const struct config_target *target, const char *value) {
   return *value && text__copy(target->field, target->size, value) ? 0 : -EINVAL;
@@ -86,6 +87,18 @@ static int set_number(const struct config_target *target, const char *value, uin
 
 static int set_workers(const struct config_target *target, const char *value) {
   return set_number(target, value, 0, EBB_SLOTS_MAX);
+}
+
+static int set_priority(const struct config_target *target, const char *value) {
+  return set_number(target, value, 0, PRIORITY_MAX);
+}
+
+static int set_jobs(const struct config_target *target, const char *value) {
+  uint64_t jobs = EBB_UNKNOWN;
+  if (strcmp(value, "off") != 0 && (parse__number(value, EBB_UNKNOWN - 1, &jobs) < 0 || jobs == 0))
+    return -EINVAL;
+  *(uint64_t *)target->field = jobs;
+  return 0;
 }
 
 static int set_strikes(const struct config_target *target, const char *value) {
@@ -161,21 +174,32 @@ static int set_exit_codes(const struct config_target *target, const char *value)
   return 0;
 }
 
-static int choose(const char *value, const char *now, const char *later, const char *later_too) {
-  if (strcmp(value, now) == 0)
-    return 0;
-  return strcmp(value, later) == 0 || strcmp(value, later_too) == 0 ? -EOPNOTSUPP : -EINVAL;
+/* The number of a name in a list. */
+static int set_choice(const struct config_target *target, const char *value, const char *const *names, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (strcmp(value, names[i]) == 0) {
+      *(uint32_t *)target->field = i;
+      return 0;
+    }
+  return -EINVAL;
+}
+
+#define X(id, name) name,
+static int set_switch(const struct config_target *target, const char *value) {
+  static const char *const names[] = {"no", "yes"};
+  return set_choice(target, value, names, 2);
 }
 
 static int set_idle(const struct config_target *target, const char *value) {
-  (void)target;
-  return choose(value, "lease", "signal", "signal");
+  static const char *const names[] = {EBB_IDLES(X)};
+  return set_choice(target, value, names, EBB_IDLE_N);
 }
 
 static int set_mode(const struct config_target *target, const char *value) {
-  (void)target;
-  return choose(value, "service", "oneshot", "adopt");
+  static const char *const names[] = {EBB_MODES(X)};
+  return set_choice(target, value, names, EBB_MODE_N);
 }
+#undef X
 
 /* The tables. */
 
@@ -191,12 +215,6 @@ static const struct config_key ebb_keys[] = {
 static const struct config_key pool_keys[] = {
 #define X(...) KEY(struct config_pool, __VA_ARGS__)
     CONFIG_POOL_KEYS(X)
-#undef X
-};
-
-static const char *const later_keys[] = {
-#define X(key) #key,
-    CONFIG_LATER_KEYS(X)
 #undef X
 };
 
@@ -230,13 +248,6 @@ const struct config_key *config_keys__find(enum config_section section, const ch
       // cppcheck-suppress returnDanglingLifetime ; into a static table
       return &keys.keys[i];
   return NULL;
-}
-
-bool config_keys__is_later(const char *name) {
-  for (size_t i = 0; i < sizeof(later_keys) / sizeof(*later_keys); i++)
-    if (strcmp(later_keys[i], name) == 0)
-      return true;
-  return false;
 }
 
 /* No key is longer, so nothing longer is near one. */

@@ -9,6 +9,8 @@ static const unsigned asked_by[POLICY_RULES_N] = {
     BY(REQUEST) = BIT(UNLEASED) | BIT(LEAVING),
     BY(FOOTPRINT) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(BELOW_BASELINE) | BIT(PRIVATE) | BIT(STRIKES) |
                     BIT(MIN_READY) | BIT(HOLD),
+    BY(RETAINED) =
+        BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(STRIKES) | BIT(MIN_READY) | BIT(HOLD),
     BY(CONTRIBUTION) =
         BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(MIN_GAIN) | BIT(COOLDOWN) | BIT(MIN_READY) | BIT(HOLD),
     BY(BUDGET) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(MIN_READY) | BIT(HOLD),
@@ -164,6 +166,16 @@ static struct policy_line min_gain(const struct judgement *judgement, const stru
   return line;
 }
 
+/* A turn that began after the order has read it; a worker that waits for a job reads it with the next one. */
+static struct policy_line trim(const struct judgement *judgement, const struct claim *claim) {
+  const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
+  uint64_t wait_ns = rules_of(judgement, claim->worker)->trim_wait_ns;
+  if (!facts->trimmed_ns)
+    return compared(EBB_UNKNOWN, wait_ns, false);
+  uint64_t since_ns = time_between(facts->trimmed_ns, judgement->in->now_ns);
+  return compared(since_ns, wait_ns, since_ns < wait_ns && facts->turn_ns <= facts->trimmed_ns);
+}
+
 static struct policy_line strikes(const struct judgement *judgement, const struct claim *claim) {
   uint32_t strikes = facts_of(judgement, claim->worker)->strikes, needed = rules_of(judgement, claim->worker)->strikes;
   /* The present judgement is a confirmation too: where one is enough, there is nothing to count. */
@@ -201,7 +213,7 @@ typedef struct policy_line guard(const struct judgement *judgement, const struct
 static guard *const guards[POLICY_GUARDS_N] = {
     AT(UNLEASED) = unleased, AT(LEAVING) = leaving,     AT(BUSY) = busy,         AT(TOO_YOUNG) = too_young,
     AT(PRIVATE) = private,   AT(STRIKES) = strikes,     AT(COOLDOWN) = cooldown, AT(BELOW_BASELINE) = below_baseline,
-    AT(HOLD) = hold,         AT(MIN_READY) = min_ready, AT(MIN_GAIN) = min_gain,
+    AT(HOLD) = hold,         AT(MIN_READY) = min_ready, AT(MIN_GAIN) = min_gain, AT(TRIM) = trim,
 };
 
 struct policy_line guard__line(const struct judgement *judgement, const struct claim *claim, enum reason guard) {

@@ -25,6 +25,8 @@ static struct claim claim_of(const struct run *run, enum reason rule, uint32_t w
   struct claim claim = {.rule = rule, .worker = worker};
   if (rule == REASON_FOOTPRINT)
     claim.private_over_bytes = run->judgement.in->pool_rules[facts_of(run, worker)->pool].footprint_limit_bytes;
+  if (rule == REASON_RETAINED)
+    claim.private_over_bytes = run->judgement.in->pool_rules[facts_of(run, worker)->pool].retained_limit_bytes;
   if (rule == REASON_CONTRIBUTION)
     claim.private_over_bytes = guard__gain_over(&run->judgement, worker);
   if (rule == REASON_PRESSURE)
@@ -65,6 +67,19 @@ static void settle(struct run *run, enum reason rule, uint32_t worker, uint64_t 
   if (worker == run->judgement.asked && !guard__is_refuted(&run->judgement, &claim))
     run->outcome = rule;
   judgement__take(&run->judgement, worker);
+}
+
+/* All that the rule wants out. Idle ones first: a busy one may take long to leave its place. */
+static void settle_each(struct run *run, enum reason rule,
+                        struct policy_line (*line_of)(const struct run *, uint32_t)) {
+  for (int busy = 0; busy <= 1; busy++)
+    for (uint32_t i = 0; i < run->judgement.n_workers; i++) {
+      if (!judgement__knows(&run->judgement, i) || judgement__has_taken(&run->judgement, i))
+        continue;
+      struct policy_line line = line_of(run, i);
+      if (line.fires && !!facts_of(run, i)->busy == busy)
+        settle(run, rule, i, line.limit);
+    }
 }
 
 /* Ranking. */
@@ -126,7 +141,7 @@ static struct policy_line request_line(const struct run *run, uint32_t worker) {
   return (struct policy_line){.on = true, .value = run->judgement.in->pools[facts_of(run, worker)->pool].requests};
 }
 
-/* footprint: each that is over its limit. Idle ones first: a busy one may take long to leave its place. */
+/* footprint: each that is over its limit. */
 
 static struct policy_line footprint_line(const struct run *run, uint32_t worker) {
   const struct ebb_worker_facts *facts = facts_of(run, worker);
@@ -138,14 +153,23 @@ static struct policy_line footprint_line(const struct run *run, uint32_t worker)
 }
 
 static void rule_footprint(struct run *run) {
-  for (int busy = 0; busy <= 1; busy++)
-    for (uint32_t i = 0; i < run->judgement.n_workers; i++) {
-      if (!judgement__knows(&run->judgement, i) || judgement__has_taken(&run->judgement, i))
-        continue;
-      struct policy_line line = footprint_line(run, i);
-      if (line.fires && !!facts_of(run, i)->busy == busy)
-        settle(run, REASON_FOOTPRINT, i, line.limit);
-    }
+  settle_each(run, REASON_FOOTPRINT, footprint_line);
+}
+
+/* retained: each whose jobs left too much behind, whatever a fresh worker of its pool holds. */
+
+static struct policy_line retained_line(const struct run *run, uint32_t worker) {
+  const struct ebb_worker_facts *facts = facts_of(run, worker);
+  uint64_t limit = run->judgement.in->pool_rules[facts->pool].retained_limit_bytes;
+  uint64_t rest = facts->busy ? facts->rest_bytes : facts->footprint_bytes, fresh = facts->fresh_bytes;
+  uint64_t grown = rest == EBB_UNKNOWN || fresh == EBB_UNKNOWN ? EBB_UNKNOWN : rest > fresh ? rest - fresh : 0;
+  bool on = limit != EBB_UNKNOWN;
+  return (struct policy_line){
+      .on = on, .value = grown, .limit = limit, .fires = on && grown != EBB_UNKNOWN && grown > limit};
+}
+
+static void rule_retained(struct run *run) {
+  settle_each(run, REASON_RETAINED, retained_line);
 }
 
 /* budget: the largest idle ones, until all pools together are under it. */
@@ -297,11 +321,9 @@ static const struct rule {
   void (*apply)(struct run *run);
   struct policy_line (*line)(const struct run *run, uint32_t worker);
 } rules[POLICY_RULES_N] = {
-    AT(REQUEST) = {rule_request, request_line},
-    AT(FOOTPRINT) = {rule_footprint, footprint_line},
-    AT(CONTRIBUTION) = {rule_contribution, contribution_line},
-    AT(BUDGET) = {rule_budget, budget_line},
-    AT(PRESSURE) = {rule_pressure, pressure_line},
+    AT(REQUEST) = {rule_request, request_line},    AT(FOOTPRINT) = {rule_footprint, footprint_line},
+    AT(RETAINED) = {rule_retained, retained_line}, AT(CONTRIBUTION) = {rule_contribution, contribution_line},
+    AT(BUDGET) = {rule_budget, budget_line},       AT(PRESSURE) = {rule_pressure, pressure_line},
 };
 
 static void run__init(struct run *run, const struct policy_input *in, struct plan *plan, uint32_t asked,

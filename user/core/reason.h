@@ -7,10 +7,13 @@
 #define REASON_RULES(X)                                                                                                \
   X(REQUEST, "request", "somebody asked for a worker of this pool to be retired")                                      \
   X(FOOTPRINT, "footprint", "its footprint between jobs is over the pool's footprint_limit")                           \
+  X(RETAINED, "retained", "what its jobs left behind since it was ready is over the pool's retained_limit")            \
   X(CONTRIBUTION, "contribution",                                                                                      \
     "under memory pressure, its share of what workers demand is over contribution_limit")                              \
   X(BUDGET, "budget", "all pools together are over memory_budget and it is among the largest idle ones")               \
-  X(PRESSURE, "pressure", "the host is under memory pressure and retiring it frees most")
+  X(PRESSURE, "pressure", "the host is under memory pressure and retiring it frees most")                              \
+  X(JOBS, "jobs", "it has done as many jobs as the pool's max_jobs")                                                   \
+  X(AGE, "age", "it has lived for as long as the pool's max_lifetime")
 
 /* Asked for by an operator or a script; never chosen by a rule. */
 #define REASON_ORDERS(X)                                                                                               \
@@ -18,7 +21,7 @@
   X(DRAIN, "drain", "the pool is being drained")                                                                       \
   X(STOP, "stop", "ebbd is stopping")                                                                                  \
   X(RELOAD, "reload", "the new configuration has no place for it")                                                     \
-  X(ROLL, "roll", "its pool's command, environment, user or directory has changed since it was started")
+  X(ROLL, "roll", "somebody asked for all of its pool to be replaced, or it was started by another configuration")
 
 /* Guards: each can say no, or not yet. */
 #define REASON_GUARDS(X)                                                                                               \
@@ -29,6 +32,7 @@
   X(BELOW_BASELINE, "below-baseline", "the limit is under 1.2 times what a fresh worker holds")                        \
   X(PRIVATE, "private", "what only this worker holds is not over the limit")                                           \
   X(MIN_GAIN, "min-gain", "retiring it would free less than the pool's min_gain")                                      \
+  X(TRIM, "trim", "it has been ordered to give memory back, and is given the time for it")                             \
   X(STRIKES, "strikes", "it has not been confirmed as often as the pool's strikes")                                    \
   X(COOLDOWN, "cooldown", "the last act for pressure was too short a time ago")                                        \
   X(MIN_READY, "min-ready", "the pool would fall under its min_ready serving workers")                                 \

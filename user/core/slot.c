@@ -23,11 +23,18 @@ static const unsigned char next[EBB_SLOT_N][SLOT_EVENT_N] = {
     [EBB_SLOT_STARTING] =
         {
             [SLOT_LEASED] = TO(SERVING),
+            [SLOT_SPARED] = TO(SPARE),
             [SLOT_LATE] = TO(UNLEASED),
             [SLOT_ASKED_OUT] = TO(DUE),
             [SLOT_LEADER_EXITED] = TO(LEAVING),
         },
     [EBB_SLOT_UNLEASED] =
+        {
+            [SLOT_LEASED] = TO(SERVING),
+            [SLOT_ASKED_OUT] = TO(DUE),
+            [SLOT_LEADER_EXITED] = TO(LEAVING),
+        },
+    [EBB_SLOT_SPARE] =
         {
             [SLOT_LEASED] = TO(SERVING),
             [SLOT_ASKED_OUT] = TO(DUE),

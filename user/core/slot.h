@@ -16,6 +16,7 @@
   X(SPAWNED, "spawned")             /* a process was started */                                                        \
   X(SPAWN_FAILED, "spawn-failed")   /* it could not be */                                                              \
   X(LEASED, "leased")               /* it was seen waiting for its lease: it uses it */                                \
+  X(SPARED, "spared")               /* likewise, but nobody is needed: it is kept waiting */                           \
   X(LATE, "late")                   /* ready_timeout passed without that */                                            \
   X(ASKED_OUT, "asked-out")         /* order X was written */                                                          \
   X(KEPT, "kept")                   /* order R was written back */                                                     \

@@ -96,7 +96,7 @@ static const char *retire_slot(const struct call *call) {
   }
   const struct command *command = call->command;
   enum reason reason = reason__find(command->reason);
-  if (!command->refill)
+  if (command->refill == COMMAND_REFILL_NO)
     slot->closed = true;
   if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
     slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
@@ -114,7 +114,7 @@ static const char *retire_any(const struct call *call) {
   for_each_slot_of(slot, call->keeper, call->pool) any |= slot->state == EBB_SLOT_SERVING;
   if (!any)
     return "no-worker";
-  if (!call->command->refill)
+  if (call->command->refill == COMMAND_REFILL_NO)
     return "bad-option"; /* which slot should stay empty is not known yet */
   if (retirement_held(call))
     return "hold";
@@ -309,12 +309,19 @@ void act__stop(struct keeper *keeper, uint64_t now_ns) {
     leave_them(keeper);
 }
 
+static const char *do_later(const struct call *call) {
+  (void)call;
+  return "not-supported";
+}
+
 typedef const char *act(const struct call *call);
 
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload, [COMMAND_STOP] = do_stop,
+    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_later,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_TRIM] = do_later,    [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
+    [COMMAND_STOP] = do_stop,
 };
 
 /* While stopping, only what helps it is still taken, and remarks. */

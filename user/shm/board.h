@@ -26,19 +26,25 @@ struct board_ebbd {
   char pressure_source[256];
 };
 
+#define BOARD_LIMITED_FOOTPRINT 1u
+#define BOARD_LIMITED_RETAINED 2u
+
 struct board_pool {
   __u32 seq;
   __u32 size;     /* slots wanted */
   __u32 requests; /* `retire <pool>` without a slot that wait for the watch's choice */
   __u32 drained;
   __u32 configured; /* the size that the file asked for when `size` was made of it */
-  __u32 reserved;
+  __u32 batch;      /* workers that a roll on command replaces at a time */
   char name[EBB_NAME_BYTES];
   __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
   __u64 hold_refill_ns;
   __u64 retired; /* since ebbd started */
   __u64 refilled;
-  __u64 recipe; /* what its workers are started by now, as a number; 0: not known */
+  __u64 recipe;    /* what its workers are started by now, as a number; 0: not known */
+  __u64 rolled_ns; /* workers that were born before are replaced, somebody asked for it; 0: none */
+  __u32 limited;   /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
+  __u32 reserved;
   struct ebb_pool_rules rules;
 };
 
@@ -59,7 +65,10 @@ struct board_slot {
   __u64 fresh_bytes; /* its footprint when it first came to its lease; EBB_UNKNOWN */
   __u64 recipe;      /* that it was started by; 0: not known */
   __s32 spawned;     /* the process that is to become its worker, from before it runs until `pid` says so; else 0 */
-  __u32 reserved;
+  __u32 first;       /* it goes when its successor, in another slot, is ready */
+  __u32 waits;       /* empty, and the watch is to say when the next piece fits (oneshot) */
+  __u32 told;        /* it has been told to go, which is done once (idle = signal) */
+  __u64 trimmed_ns;  /* when it was last ordered to give memory back; 0: never */
 };
 
 /* A command that was accepted and is not answered yet; only ebbd reads it, after another ebbd. */

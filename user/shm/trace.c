@@ -12,7 +12,7 @@
 
 /* Raise it whenever a record or the meaning of one of its fields changes. Tests make programs of a later version. */
 #ifndef TRACE_VERSION
-#define TRACE_VERSION 3
+#define TRACE_VERSION 4
 #endif
 
 static const struct seqfile_part parts[] = {
