@@ -34,6 +34,7 @@ struct config_pool {
   char user[EBB_NAME_BYTES];                  /* empty: whoever runs ebbd */
   char directory[CONFIG_PATH_BYTES];          /* empty: / */
   uint32_t size;
+  uint32_t umask; /* file mode bits that its workers leave out */
   int retire_signal;
   uint64_t grace_ns;
   uint64_t ready_timeout_ns;
