@@ -33,6 +33,7 @@
 #include "clock.h"
 #include "ebb/lease.h"
 #include "lease.h"
+#include "procenv.h"
 #include "procstat.h"
 #include "sensor.h"
 

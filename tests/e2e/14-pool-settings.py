@@ -39,6 +39,17 @@ def identity_directory_and_environment():
         check((lease.st_uid, lease.st_mode & 0o777, lease.st_size) == (65534, 0o660, 256), f"lease: {lease}")
 
 
+def umask():
+    before = os.umask(0o077)
+    try:
+        with Ebb({"usual": {}, "open": {"umask": "002"}}, watch=False) as ebb:
+            ebb.ready()
+            masks = {pool: ebb.wait_journal(PATIENCE, ev="up", pool=pool)["umask"] for pool in ("usual", "open")}
+            check(masks == {"usual": 0o022, "open": 0o002}, f"each pool's own, not ebbd's: {masks}")
+    finally:
+        os.umask(before)
+
+
 def worker_that_ignores_the_signal_is_killed_after_grace():
     script = "trap '' TERM; exec 3<>$EBB_LEASE; flock 3; flock -u 3; while :; do sleep 0.1; done"
     with Ebb({"stubborn": {"command": f'/bin/sh -c "{script}"', "grace": "1s"}}, watch=False) as ebb:
@@ -91,5 +102,5 @@ def pools_d_and_reload():
         stays(lambda: not ebb.audit(ev="exited", pool="one"), 0.5, "the other one is not touched")
 
 
-main(identity_directory_and_environment, worker_that_ignores_the_signal_is_killed_after_grace,
+main(identity_directory_and_environment, umask, worker_that_ignores_the_signal_is_killed_after_grace,
      retire_signal_of_the_pool, codes_that_mean_recycled, pools_d_and_reload)

@@ -102,12 +102,29 @@ def root_alone():
         raise Skip("needs root")
 
 
+BOUND = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
+
+
+def without_override_or_board():
+    """What closes its environment's file to us leaves its memory open."""
+    root_alone()
+    with Ebb({"reports": {"user": "nobody"}}, watch=False, through=BOUND) as ebb:
+        ebb.ready()
+        pid = ebb.wait_journal(PATIENCE, ev="ready")["pid"]
+        with open(os.path.join(ebb.run_dir, "board"), "r+b") as board:
+            board.write(b"no board")
+        restarted(ebb)
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        check(not ebb.audit(generation=2), "and is not doubled")
+        os.kill(pid, signal.SIGKILL)  # it is idle: nobody will see it come to its lease
+        ebb.wait_audit(PATIENCE, ev="ready", generation=2)
+
+
 def without_override():
     """As under the unit file: root, but bound by the modes of files."""
     root_alone()
-    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
     slow = {"user": "nobody", "retire_signal": "USR1", "grace": "2s"}
-    with Ebb({"reports": slow}, {"control_group": "daemon"}, watch=False, through=bound) as ebb:
+    with Ebb({"reports": slow}, {"control_group": "daemon"}, watch=False, through=BOUND) as ebb:
         ebb.ready()
         pid = ebb.wait_journal(PATIENCE, ev="ready")["pid"]
         lease = os.stat(os.path.join(ebb.run_dir, "lease/reports.0.1"))
@@ -220,5 +237,5 @@ def never_seen_and_dead_in_a_job():
         ebb.wait_audit(PATIENCE, ev="ready", slot=0, generation=2)
 
 
-main(killed, told_twice_to_stop, without_override, with_a_title, named_by_a_stranger, numbers_without_gaps,
+main(killed, told_twice_to_stop, without_override, without_override_or_board, with_a_title, named_by_a_stranger, numbers_without_gaps,
      never_seen_and_dead_in_a_job)

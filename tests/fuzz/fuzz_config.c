@@ -123,6 +123,7 @@ static void print_number(struct page *page, const char *key, uint64_t value, con
 #define print_priority print_size
 #define print_switch(page, key, field, object) print_text(page, key, (field) ? "yes" : "no")
 #define print_signal print_size
+#define print_umask(page, key, field, object) text__addf(&(page)->text, "%s = %03o\n", key, (field)&0777)
 #define print_time(page, key, field, object) print_number(page, key, (field) / 1000000, "ms")
 #define print_positive_time print_time
 #define print_time_limit(page, key, field, object)                                                                     \

@@ -280,7 +280,9 @@ class Worker:
                 pass  # the C library keeps a few for itself
         if self.options.ballast:
             self.kept.append(touch(self.options.ballast))
-        self.journal.write("up", uid=os.getuid(), gid=os.getgid(), groups=os.getgroups(), cwd=os.getcwd(),
+        mask = os.umask(0)
+        os.umask(mask)
+        self.journal.write("up", umask=mask, uid=os.getuid(), gid=os.getgid(), groups=os.getgroups(), cwd=os.getcwd(),
                            leads=os.getsid(0) == os.getpgid(0) == os.getpid(), files=os.listdir("/proc/self/fd"),
                            stdin=os.readlink("/proc/self/fd/0"), blocked=len(signal.pthread_sigmask(0, [])),
                            oom_score_adj=self.own("oom_score_adj"), environ=dict(os.environ))

@@ -67,6 +67,7 @@ static void defaults(void **state) {
   assert_string_equal(p->environment, "");
   assert_string_equal(p->user, "");
   assert_string_equal(p->directory, "");
+  assert_int_equal(p->umask, 022);
   assert_int_equal(p->size, 1);
   assert_int_equal(p->rules.min_ready, 0);
   assert_true(p->rules.footprint_limit_bytes == EBB_UNKNOWN);
@@ -390,6 +391,7 @@ static void mistakes_in_values(void **state) {
       {"[ebb]\n\n", "cooldown", "a time", {"off", "15", "366d", "1w", "-1s", "1.5s", "18446744073709551615ms"}},
       {POOL, "user", "a name", {"a b", "a/b", "a:b", NAME31 "5"}},
       {POOL, "directory", "an absolute path", {"srv", ".", "~/x"}},
+      {POOL, "umask", "three octal digits", {"22", "0022", "028", "-22", "off"}},
       {POOL,
        "environment",
        "NAME=value words",

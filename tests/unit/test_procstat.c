@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "confine.h"
+#include "procenv.h"
 #include "procstat.h"
 
 #define MIB (1024 * 1024)
@@ -360,6 +362,67 @@ static void environment_of_others_needs_the_right_to_it(void **state) {
   assert_int_equal(reap_child(pid), 0);
 }
 
+/* With what ebb-watch, and ebbd, keep: the file is closed to them, the memory is not. */
+static void environment_of_others_is_read_by_the_right_to_trace(void **state) {
+  static char filler[9000];
+  char value[32];
+  int ends[2];
+  pid_t pid, reader;
+  char byte;
+
+  (void)state;
+  if (geteuid() != 0)
+    SKIP("only root becomes others");
+  memset(filler, 'f', sizeof(filler) - 1);
+  assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+  pid = fork_child();
+  if (pid == 0) {
+    if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+      _exit(2);
+    (void)execve("/bin/sleep", (char *const[]){"sleep", "100", NULL}, (char *const[]){filler, "LAST=of all", NULL});
+    _exit(127);
+  }
+  (void)close(ends[1]);
+  assert_int_equal(read(ends[0], &byte, 1), 0); /* exec has closed it */
+  (void)close(ends[0]);
+  reader = fork_child();
+  if (reader == 0) {
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+    if (confine__watch_capabilities())
+      _exit(3);
+    if (open(path, O_RDONLY | O_CLOEXEC) >= 0)
+      _exit(4);
+    _exit(procenv__read(pid, "LAST", value, sizeof(value)) || strcmp(value, "of all") != 0 ? 5
+          : procenv__read(pid, "FIRST", value, sizeof(value)) != -ENOENT                   ? 6
+                                                                                           : 0);
+  }
+  assert_int_equal(reap_child(reader), 0);
+  end_child(pid);
+}
+
+static void range_of_an_environment(void **state) {
+  (void)state;
+  static const struct {
+    const char *after;
+    int error;
+    unsigned long start, end;
+  } rows[] = {
+      {"8192 8200 0\n", 0, 8192, 8200},        {"0 0 0\n", 0, 0, 0},        {"9 8 0\n", 0, 9, 9},
+      {"1 18446744073709551615 0\n", 0, 1, 1}, {"8192\n", -EPROTO, 77, 78}, {"", -EPROTO, 77, 78},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    unsigned long start = 77, end = 78;
+    char text[512] = "7 (a) b) S";
+    for (int field = 4; field < 50; field++)
+      strcat(text, " 1");
+    strcat(strcat(text, " "), rows[i].after);
+    assert_int_equal(procenv__range(text, &start, &end), rows[i].error);
+    assert_int_equal(start, rows[i].start);
+    assert_int_equal(end, rows[i].end);
+  }
+}
+
 static void user_is_the_real_one(void **state) {
   uid_t uid = 77;
   int ends[2];
@@ -399,6 +462,8 @@ int main(void) {
       cmocka_unit_test(inherited_memory_is_shared_not_own),
       cmocka_unit_test(variables_are_found_whole),
       cmocka_unit_test(environment_of_others_needs_the_right_to_it),
+      cmocka_unit_test(environment_of_others_is_read_by_the_right_to_trace),
+      cmocka_unit_test(range_of_an_environment),
       cmocka_unit_test(user_is_the_real_one),
   };
 

@@ -36,6 +36,7 @@ struct config_pool {
   char refill_command[CONFIG_COMMAND_BYTES];  /* of an adopting pool: run when a slot has become empty; empty: none */
   char adopt_cgroup[CONFIG_PATH_BYTES]; /* of an adopting pool: its workers are in it, or below it; empty: anywhere */
   uint32_t size;
+  uint32_t umask; /* file mode bits that its workers leave out */
   int retire_signal;
   uint64_t grace_ns;
   uint64_t ready_timeout_ns;

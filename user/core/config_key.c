@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "parse.h"
@@ -109,6 +110,13 @@ static int set_pids(const struct config_target *target, const char *value) {
   if (strcmp(value, "off") != 0)
     return set_number(target, value, 1, PIDS_MAX);
   *(uint32_t *)target->field = CONFIG_PIDS_OFF;
+  return 0;
+}
+
+static int set_umask(const struct config_target *target, const char *value) {
+  if (strlen(value) != 3 || strspn(value, "01234567") != 3)
+    return -EINVAL;
+  *(uint32_t *)target->field = (uint32_t)strtoul(value, NULL, 8);
   return 0;
 }
 

@@ -34,6 +34,7 @@
   X(user, user, name, "", A_NAME)                                                                                      \
   X(directory, directory, path, "", A_PATH)                                                                            \
   X(environment, environment, environment, "", "NAME=value words, at most 1023 bytes and 128 words, none of EBB_*")    \
+  X(umask, umask, umask, "022", "three octal digits such as 022")                                                      \
   X(size, size, workers, "1", "a number of workers, at most 4096")                                                     \
   X(min_ready, rules.min_ready, workers, "", "a number of workers, at most 4096")                                      \
   X(spares, rules.spares, workers, "0", "a number of workers, at most 4096")                                           \

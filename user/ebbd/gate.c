@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "ebb/lease.h"
 #include "family.h"
+#include "procenv.h"
 #include "procstat.h"
 #include "takeover.h"
 #include "worker.h"

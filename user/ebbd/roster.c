@@ -95,6 +95,7 @@ static uint64_t recipe_of(const struct pool *pool) {
     sum = add_word(sum, *word);
   sum = add_word(sum, "");
   sum = add_word(add_word(sum, pool->config.user), pool->config.directory);
+  sum = add_word(sum, (char[]){(char)(1 + (pool->config.umask >> 6)), (char)(1 + (pool->config.umask & 077)), 0});
   return sum ? sum : 1;
 }
 

@@ -9,6 +9,7 @@
 #include "board.h"
 #include "cleanup.h"
 #include "ebb/lease.h"
+#include "procenv.h"
 #include "procstat.h"
 #include "takeover.h"
 #include "text.h"

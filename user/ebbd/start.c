@@ -70,6 +70,8 @@ static int run(struct keeper *keeper, struct slot *slot, const char *lease_name,
       .new_group = true,
       .keep_fd = -1,
       .open_files = keeper->open_files,
+      .masks = true, /* ours may be that of a unit which hides what is its own */
+      .umask = pool->config.umask,
       .early_pid = &record->spawned, /* should we die here, the next ebbd waits for it to come to exec */
       .cgroup = leaf > 0 ? leaf : 0,
   };

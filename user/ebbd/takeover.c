@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "log.h"
 #include "pidfd.h"
+#include "procenv.h"
 #include "procstat.h"
 #include "roster.h"
 #include "text.h"

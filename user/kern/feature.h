@@ -17,7 +17,6 @@
   X(CAP_BPF, "cap-bpf", "loading kernel programs", "CAP_BPF (or CAP_SYS_ADMIN)")                                       \
   X(CAP_PERFMON, "cap-perfmon", "attaching them to tracepoints", "CAP_PERFMON (or CAP_SYS_ADMIN)")                     \
   X(CAP_SYS_PTRACE, "cap-sys-ptrace", "smaps_rollup of other users' workers", "CAP_SYS_PTRACE")                        \
-  X(CAP_DAC_READ_SEARCH, "cap-dac-read-search", "environment of other users' workers", "CAP_DAC_READ_SEARCH")          \
   X(CAP_SYS_RESOURCE, "cap-sys-resource", "short PSI windows, oom_score_adj", "CAP_SYS_RESOURCE")                      \
   X(PID_NAMESPACE, "pid-namespace", "process numbers as the kernel counts them", "run in the host's pid namespace")    \
   X(FORK, "sched_process_fork", "descendants of workers, from their fork on", "kernel 5.8 or newer")                   \

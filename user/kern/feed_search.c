@@ -18,6 +18,7 @@
 #include "ebb.skel.h"
 #include "ebb/lease.h"
 #include "feed.h"
+#include "procenv.h"
 
 #define NOBODY UINT32_MAX
 /* A family that forks faster than we look is given up then; what it forks from now on is seen anyway. */

@@ -141,7 +141,7 @@ static const char *const of_the_watch[] = {
     "clock_gettime64", "clock_nanosleep", "clock_nanosleep_time64", "nanosleep", "restart_syscall", "gettimeofday",
     "time", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
     /* the kernel programs, and whose memory is whose */
-    "bpf", "perf_event_open", "kcmp", "pidfd_open",
+    "bpf", "perf_event_open", "kcmp", "pidfd_open", "process_vm_readv",
     /* itself */
     "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "prctl", "prlimit64", "getrlimit",
     "sched_setattr", "sched_getattr", "sched_getaffinity", "sched_yield", "uname", "sysinfo", "getrandom", "getcpu",

@@ -15,7 +15,7 @@
  * ebbd needs SYS_PTRACE to read which lease another user's process was started with: so it finds what a worker left behind.
  */
 #define CONFINE_EBBD(X) X(SETUID) X(SETGID) X(CHOWN) X(KILL) X(SYS_RESOURCE) X(SYS_PTRACE) X(IPC_LOCK)
-#define CONFINE_WATCH(X) X(BPF) X(PERFMON) X(SYS_PTRACE) X(DAC_READ_SEARCH) X(SYS_RESOURCE) X(SYS_NICE) X(IPC_LOCK)
+#define CONFINE_WATCH(X) X(BPF) X(PERFMON) X(SYS_PTRACE) X(SYS_RESOURCE) X(SYS_NICE) X(IPC_LOCK)
 
 /*
  * ebbd: of what it holds only its own is left, permitted and effective. The bounding set stays, and so does the right to

@@ -15,6 +15,7 @@
 #include "fault.h"
 #include "kernfile.h"
 #include "pidfd.h"
+#include "procenv.h"
 #include "procstat.h"
 
 /* Processes of the host that a scan can tell apart. Only what is used is ever touched. */

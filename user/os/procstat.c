@@ -27,11 +27,7 @@ static int read_of(pid_t pid, const char *name, char *to, size_t size) {
   return err == -ENOENT ? -ESRCH : err;
 }
 
-/*
- * A process whose first thread has ended has nothing to say of its memory: to the kernel that thread is the process
- * there. Any other of its threads knows. The first answer that is not -ESRCH.
- */
-static int ask_others(pid_t pid, int (*ask)(pid_t pid, int thread, void *arg), void *arg) {
+int procstat__ask_others(pid_t pid, int (*ask)(pid_t pid, int thread, void *arg), void *arg) {
   char path[64];
   _Alignas(struct dirent64) char entries[4096];
   _cleanup_fd_ int fd = -1;
@@ -67,7 +63,7 @@ static int read_of_thread(pid_t pid, int thread, void *arg) {
 }
 
 static int read_of_others(pid_t pid, const char *name, const char *mark, char *to, size_t size) {
-  return ask_others(pid, read_of_thread, &(struct thread_text){name, mark, to, size});
+  return procstat__ask_others(pid, read_of_thread, &(struct thread_text){name, mark, to, size});
 }
 
 /* Of what status says: no memory, though there are threads left. Kernel threads have one thread each. */
@@ -202,78 +198,6 @@ int procrollup__read(pid_t pid, struct procrollup *ret) {
   if (err == -ESRCH)
     err = read_of_others(pid, "smaps_rollup", "\nPss:", text, sizeof(text));
   return err ? err : procrollup__parse(text, ret);
-}
-
-/* An environment is read piece by piece: it may be long, and a process may put anything in the place of its own. */
-#define ENV_BYTES_MAX (4 * 1024 * 1024)
-
-struct env_search {
-  const char *name;
-  size_t matched; /* bytes of the name, or NO_MATCH until the next string */
-  bool found;
-  char *to;
-  size_t used, size;
-};
-
-#define NO_MATCH SIZE_MAX
-
-/* Take one byte. 1: the value is whole. */
-static int env_byte(struct env_search *search, char byte) {
-  if (search->found) {
-    if (search->used == search->size)
-      return -ENAMETOOLONG;
-    search->to[search->used++] = byte;
-    return byte == '\0';
-  }
-  if (byte == '\0')
-    search->matched = 0;
-  else if (search->matched != NO_MATCH && search->name[search->matched] == '\0' && byte == '=')
-    search->found = true;
-  else if (search->matched != NO_MATCH && search->name[search->matched] == byte)
-    search->matched++;
-  else
-    search->matched = NO_MATCH;
-  return 0;
-}
-
-/* -ESRCH: no such process or thread, or there is nothing at all, as of one that has no memory any more. */
-static int search_env(const char *path, struct env_search *search) {
-  _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-  size_t left = ENV_BYTES_MAX;
-  char text[4096];
-  ssize_t got;
-
-  if (fd < 0)
-    return errno == ENOENT ? -ESRCH : -errno;
-  while ((got = read(fd, text, sizeof(text))) > 0 && (size_t)got <= left) {
-    left -= (size_t)got;
-    for (ssize_t i = 0; i < got; i++) {
-      int whole = env_byte(search, text[i]);
-
-      if (whole)
-        return whole < 0 ? whole : 0;
-    }
-  }
-  return got < 0 ? -errno : left == ENV_BYTES_MAX ? -ESRCH : -ENOENT;
-}
-
-static int search_env_of_thread(pid_t pid, int thread, void *arg) {
-  char path[64];
-
-  (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/environ", pid, thread);
-  return search_env(path, arg);
-}
-
-int procenv__read(pid_t pid, const char *name, char *to, size_t size) {
-  struct env_search search = {.name = name, .to = to, .size = size};
-  char path[64];
-  int err;
-
-  (void)snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-  err = search_env(path, &search);
-  if (err == -ESRCH)
-    err = ask_others(pid, search_env_of_thread, &search);
-  return err == -ESRCH && !access(path, F_OK) ? -ENOENT : err;
 }
 
 int procuid__read(pid_t pid, uid_t *ret_real_uid) {

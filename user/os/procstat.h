@@ -42,9 +42,13 @@ struct procrollup {
 int procrollup__parse(const char *text, struct procrollup *ret);
 int procrollup__read(pid_t pid, struct procrollup *ret);
 
-/* Value of a variable in the process's initial environment, into `to`. 0, -ENOENT, -ESRCH, -EACCES, -ENAMETOOLONG. */
-int procenv__read(pid_t pid, const char *name, char *to, size_t size);
 int procuid__read(pid_t pid, uid_t *ret_real_uid);
+
+/*
+ * A process whose first thread has ended has nothing to say of its memory: to the kernel that thread is the process
+ * there. Any other of its threads knows. The first answer that is not -ESRCH.
+ */
+int procstat__ask_others(pid_t pid, int (*ask)(pid_t pid, int thread, void *arg), void *arg);
 
 /* Is `pid` the process that it was? By start time. */
 bool procstat__same(pid_t pid, uint64_t start_time);

@@ -209,6 +209,8 @@ CHILD static void launch__child(struct launch *launch) {
     adjust_oom_score(launch->oom_score_adj);
   if (spawn->open_files)
     limit_files(spawn->open_files);
+  if (spawn->masks)
+    (void)syscall(SYS_umask, spawn->umask);
   limit_time();
   if (launch->identity && !become(launch, launch->identity))
     return;

@@ -40,6 +40,8 @@ struct spawn {
   int keep_fd;              /* -1, or a descriptor that the child gets as number 3; all others above 2 are closed */
   unsigned long open_files; /* soft limit of open files; 0: as the caller's */
   pid_t *early_pid;         /* NULL, or where its pid stands before its first instruction; also when it fails later */
+  bool masks;               /* with a file mode creation mask of its own … */
+  mode_t umask;             /* … which is this one */
   int cgroup; /* directory of a cgroup (v2) to start in; 0: the caller's, and so it is when the kernel says no */
 };
 
