@@ -73,6 +73,16 @@ static void expect_shares(const char *expected) {
   assert_string_equal(said, expected);
 }
 
+static void it_is_told_only_under_pressure(void **state) {
+  (void)state;
+  grow(1, 100);
+  contribution__tell(&contribution, workers, N, false, NOW + SEC);
+  assert_int_equal(workers[1].contribution_permille, EBB_UNKNOWN);
+  contribution__tell(&contribution, workers, N, true, NOW + 2 * SEC);
+  assert_int_equal(workers[0].contribution_permille, 0);
+  assert_int_equal(workers[1].contribution_permille, 1000);
+}
+
 static void nothing_to_share_is_not_known(void **state) {
   (void)state;
   expect_shares("- - - -");
@@ -766,6 +776,7 @@ int main(void) {
       SHARES(as_many_as_there_can_be),
       SHARES(more_than_there_can_be),
       SHARES(nonsense_does_no_harm),
+      SHARES(it_is_told_only_under_pressure),
       cmocka_unit_test(the_rule),
       cmocka_unit_test(its_guards),
       cmocka_unit_test(it_frees_min_gain_or_stays),

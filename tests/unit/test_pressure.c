@@ -164,6 +164,22 @@ static void absurd_totals_do_no_harm(void **state) {
   assert_true(pressure.some_permille <= 1000 && pressure.full_permille <= 1000);
 }
 
+static void a_new_stall_waits_for_no_cooldown(void **state) {
+  (void)state;
+  struct ebb_host_facts host = {.last_act_ns = 7};
+  struct pressure pressure = {.level = CRITICAL, .some_permille = 300, .full_permille = 200, .growing = true};
+  pressure__tell(&pressure, &host);
+  assert_int_equal(host.level, CRITICAL);
+  assert_int_equal(host.some_permille, 300);
+  assert_int_equal(host.full_permille, 200);
+  assert_int_equal(host.stall_growing, 1);
+  assert_int_equal(host.last_act_ns, 7);
+  pressure.growing = false;
+  pressure__tell(&pressure, &host);
+  assert_int_equal(host.stall_growing, 0);
+  assert_int_equal(host.last_act_ns, 0);
+}
+
 static void level_names(void **state) {
   (void)state;
   assert_string_equal(pressure__level_name(CRITICAL), "critical");
@@ -181,6 +197,7 @@ int main(void) {
       cmocka_unit_test(without_psi_the_level_is_unknown),
       cmocka_unit_test(thresholds_that_are_off_are_never_reached),
       cmocka_unit_test(absurd_totals_do_no_harm),
+      cmocka_unit_test(a_new_stall_waits_for_no_cooldown),
       cmocka_unit_test(level_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

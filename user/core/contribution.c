@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "contribution.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -157,4 +156,11 @@ uint64_t contribution__permille(const struct contribution *contribution, uint32_
   if (demanded)
     return share(demand_bytes, contribution->demand_bytes);
   return suffered ? share(suffered_us, contribution->suffered_us) : EBB_UNKNOWN;
+}
+
+void contribution__tell(struct contribution *contribution, struct ebb_worker_facts *workers, uint32_t n_workers,
+                        bool pressed, uint64_t now_ns) {
+  contribution__look(contribution, workers, n_workers, now_ns);
+  for (uint32_t i = 0; i < n_workers; i++)
+    workers[i].contribution_permille = pressed ? contribution__permille(contribution, i) : EBB_UNKNOWN;
 }

@@ -24,6 +24,7 @@
 #ifndef CORE_CONTRIBUTION_H
 #define CORE_CONTRIBUTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ebb/bounds.h"
@@ -65,5 +66,9 @@ void contribution__look(struct contribution *contribution, const struct ebb_work
                         uint64_t now_ns);
 /* As of the last look. EBB_UNKNOWN: there is nothing to share, or no such worker. */
 uint64_t contribution__permille(const struct contribution *contribution, uint32_t worker);
+/* Look, and write each worker's share into its facts; while not pressed: unknown. As long as memory is there for all, who
+ * takes it does nobody harm. */
+void contribution__tell(struct contribution *contribution, struct ebb_worker_facts *workers, uint32_t n_workers,
+                        bool pressed, uint64_t now_ns);
 
 #endif

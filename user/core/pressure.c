@@ -127,6 +127,15 @@ bool pressure__sample(struct pressure *pressure, const struct ebb_host_rules *ru
   return pressure->level != before;
 }
 
+void pressure__tell(const struct pressure *pressure, struct ebb_host_facts *host) {
+  host->level = pressure->level;
+  host->some_permille = pressure->some_permille;
+  host->full_permille = pressure->full_permille;
+  host->stall_growing = pressure->growing;
+  if (!host->stall_growing)
+    host->last_act_ns = 0;
+}
+
 const char *pressure__level_name(enum ebb_pressure_level level) {
   static const char *const names[] = {
 #define X(id, name) name,

@@ -38,6 +38,9 @@ void pressure__init(struct pressure *pressure);
  */
 bool pressure__sample(struct pressure *pressure, const struct ebb_host_rules *rules, uint64_t now_ns, uint64_t some_us,
                       uint64_t full_us);
+/* Into the facts that the policy weighs. Where the stall has ended, what comes next is another one, and waits for no
+ * cooldown: last_act_ns is 0 then. */
+void pressure__tell(const struct pressure *pressure, struct ebb_host_facts *host);
 const char *pressure__level_name(enum ebb_pressure_level level);
 
 #endif

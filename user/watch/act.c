@@ -58,8 +58,7 @@ int act__retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns
   follow->asked = true;
   follow->asked_ns = now_ns;
   follow->asked_for = act->reason;
-  if (act->reason == REASON_PRESSURE || act->reason == REASON_CONTRIBUTION)
-    watch->host.last_act_ns = now_ns;
+  turn__acted(&watch->host, act->reason, now_ns);
   return 0;
 }
 

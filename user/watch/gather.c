@@ -9,7 +9,6 @@
 #include "log.h"
 #include "meminfo.h"
 #include "slot.h"
-#include "units.h"
 #include "watch.h"
 
 static void unfollow(struct watch *watch, uint32_t index, uint64_t now_ns) {
@@ -47,6 +46,7 @@ static void follow(struct watch *watch, uint32_t index, const struct board_slot 
       .lease_fd = openat(watch->run_dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
   };
   forget_figures(&watch->workers[index]);
+  watch->struck_ns[index] = 0;
   record__restore(watch, index);
   const struct sensor_target target = {
       .worker = index,
@@ -183,28 +183,14 @@ static void gather_pressure(struct watch *watch, uint64_t now_ns) {
   watch->psi_missing = error;
   if (pressure__sample(&watch->pressure, &watch->view.ebbd.rules, now_ns, host->stall_some_us, host->stall_full_us))
     act__note(watch, "pressure", NULL, -1, 0, NULL, EBB_UNKNOWN, pressure__level_name(watch->pressure.level));
-  host->level = watch->pressure.level;
-  host->some_permille = watch->pressure.some_permille;
-  host->full_permille = watch->pressure.full_permille;
-  host->stall_growing = watch->pressure.growing;
-  if (!host->stall_growing)
-    host->last_act_ns = 0; /* the stall has ended: what comes now is another one, and waits for no cooldown */
+  pressure__tell(&watch->pressure, host);
 }
 
 static void gather_moved(struct watch *watch, uint64_t now_ns) {
   uint64_t pages;
   if (vmstat__read_moved(&pages))
     return;
-  /* A few pages always move; only a rate says something, and only over a while. */
-  uint64_t passed_ns = now_ns - watch->moved_since_ns;
-  if (passed_ns >= MOVED_WINDOW_NS) {
-    if (watch->moved_since_ns && pages > watch->moved_pages &&
-        (pages - watch->moved_pages) * NS_PER_SEC / passed_ns >= MOVED_PAGES_PER_S)
-      watch->moved_ns = now_ns;
-    watch->moved_pages = pages;
-    watch->moved_since_ns = now_ns;
-  }
-  watch->host.reclaim_moved = watch->moved_ns && now_ns - watch->moved_ns < MOVED_NS;
+  watch->host.reclaim_moved = moved__sample(&watch->moved, now_ns, pages);
 }
 
 void gather__host(struct watch *watch, uint64_t now_ns) {
@@ -267,14 +253,6 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
   arm(watch, index);
 }
 
-/* Told only under pressure: while memory is there for all, who takes it does nobody harm. */
-static void gather_contributions(struct watch *watch, uint64_t now_ns) {
-  bool pressed = watch->host.level >= EBB_PRESSURE_ELEVATED;
-  contribution__look(&watch->contribution, watch->workers, watch->n_workers, now_ns);
-  for (uint32_t i = 0; i < watch->n_workers; i++)
-    watch->workers[i].contribution_permille = pressed ? contribution__permille(&watch->contribution, i) : EBB_UNKNOWN;
-}
-
 void gather__workers(struct watch *watch, uint64_t now_ns) {
   uint64_t sum = 0;
   for (uint32_t i = 0; i < watch->n_workers; i++) {
@@ -285,7 +263,8 @@ void gather__workers(struct watch *watch, uint64_t now_ns) {
       sum += watch->workers[i].footprint_bytes;
   }
   watch->host.pools_footprint_bytes = sum;
-  gather_contributions(watch, now_ns);
+  contribution__tell(&watch->contribution, watch->workers, watch->n_workers, watch->host.level >= EBB_PRESSURE_ELEVATED,
+                     now_ns);
 }
 
 void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns) {

@@ -5,43 +5,14 @@
 #include "log.h"
 #include "watch.h"
 
-/* Rounds of "read this one's private bytes first"; each round reads a few that were not known. */
-#define ROUNDS_MAX 16
+struct reading {
+  struct watch *watch;
+  uint64_t now_ns;
+};
 
-static void decide(struct watch *watch, struct plan *plan, uint64_t now_ns) {
-  const struct policy_input in = {
-      .host_rules = &watch->view.ebbd.rules,
-      .host = &watch->host,
-      .pool_rules = watch->rules,
-      .pools = watch->pools,
-      .workers = watch->workers,
-      .n_pools = watch->view.n_pools,
-      .n_workers = watch->n_workers,
-      .now_ns = now_ns,
-  };
-  for (int round = 0; round < ROUNDS_MAX; round++) {
-    policy__decide(&in, plan);
-    if (plan->n_confirm == 0)
-      return;
-    for (uint32_t i = 0; i < plan->n_confirm; i++)
-      gather__private(watch, plan->confirm[i], now_ns);
-  }
-}
-
-static void strike(struct watch *watch, const struct plan *plan, uint64_t now_ns) {
-  for (uint32_t i = 0; i < plan->n_struck; i++) {
-    struct follow *follow = &watch->follows[plan->struck[i]];
-    if (follow->struck_ns && now_ns - follow->struck_ns < STRIKE_NS)
-      continue;
-    follow->struck_ns = now_ns;
-    watch->workers[plan->struck[i]].strikes++;
-  }
-  /* Confirmations count in a row: one look at which it is not over the limit takes them back. */
-  for (uint32_t i = 0; i < watch->n_workers; i++) {
-    uint64_t limit = watch->rules[watch->workers[i].pool].footprint_limit_bytes;
-    if (watch->workers[i].strikes && watch->workers[i].rest_bytes <= limit)
-      watch->workers[i].strikes = 0;
-  }
+static void read_private(void *arg, uint32_t worker) {
+  const struct reading *reading = arg;
+  gather__private(reading->watch, worker, reading->now_ns);
 }
 
 static void warn(struct watch *watch, uint32_t pool, uint32_t warning, const char *reason) {
@@ -66,8 +37,19 @@ static void warn_all(struct watch *watch, const struct plan *plan) {
 
 void judge__turn(struct watch *watch, uint64_t now_ns) {
   static struct plan plan;
-  decide(watch, &plan, now_ns);
-  strike(watch, &plan, now_ns);
+  const struct policy_input in = {
+      .host_rules = &watch->view.ebbd.rules,
+      .host = &watch->host,
+      .pool_rules = watch->rules,
+      .pools = watch->pools,
+      .workers = watch->workers,
+      .n_pools = watch->view.n_pools,
+      .n_workers = watch->n_workers,
+      .now_ns = now_ns,
+  };
+  struct reading reading = {watch, now_ns};
+  turn__decide(&in, read_private, &reading, &plan);
+  turn__strike(&in, &plan, watch->workers, watch->struck_ns);
   warn_all(watch, &plan);
   for (uint32_t i = 0; i < plan.n_acts; i++) {
     int error = act__retire(watch, &plan.acts[i], now_ns);

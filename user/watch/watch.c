@@ -139,8 +139,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg) {
   uint64_t now_ns = clock__monotonic_ns();
   watch->wake_ups++;
   tick(watch, now_ns);
-  uint64_t wait_ns = watch->host.level >= EBB_PRESSURE_ELEVATED ? TICK_PRESSED_NS : TICK_NS;
-  (void)sd_event_source_set_time(source, (now_ns + wait_ns) / NS_PER_US);
+  (void)sd_event_source_set_time(source, (now_ns + turn__wait_ns(&watch->host)) / NS_PER_US);
   return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 

@@ -16,20 +16,16 @@
 #include "board.h"
 #include "contribution.h"
 #include "level.h"
+#include "moved.h"
 #include "options.h"
 #include "policy.h"
 #include "pressure.h"
 #include "psi.h"
 #include "sensor.h"
 #include "trace.h"
+#include "turn.h"
 
-#define TICK_NS (1000ULL * 1000000ULL)        /* when nothing happens */
-#define TICK_PRESSED_NS (250ULL * 1000000ULL) /* while the host is under pressure */
-#define MOVED_NS (3000ULL * 1000000ULL)       /* "within the last seconds": reclaim or swap-in moved */
-#define MOVED_WINDOW_NS (200ULL * 1000000ULL)
-#define MOVED_PAGES_PER_S 256            /* an idle host refaults up to 60 pages a second */
 #define ASKED_NS (2000ULL * 1000000ULL)  /* a command that has had no effect by then is given again */
-#define STRIKE_NS (1000ULL * 1000000ULL) /* confirmations count when they are that far apart */
 #define EFFECT_NS (1000ULL * 1000000ULL) /* how long after a worker has gone its effect is looked at */
 #define EFFECTS_MAX 64
 #define BELL_FD 3
@@ -44,9 +40,8 @@ struct follow {
   uint64_t armed_bytes; /* threshold at the sensor; EBB_UNKNOWN: none */
   uint64_t asked_ns;    /* when its retirement was last asked for */
   enum reason asked_for;
-  bool unseen;         /* asked just now, and the board does not show it yet */
-  uint64_t held_bytes; /* its footprint before it began to go */
-  uint64_t struck_ns;
+  bool unseen;             /* asked just now, and the board does not show it yet */
+  uint64_t held_bytes;     /* its footprint before it began to go */
   uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
   bool begun;              /* it has been looked at for labels */
   bool labels;             /* it has written one */
@@ -78,8 +73,9 @@ struct watch {
   bool psi_missing;   /* said once */
   struct pressure pressure;
   struct level level;
+  struct moved moved;
   struct contribution contribution;
-  uint64_t moved_pages, moved_since_ns, moved_ns, ticked_ns, sampled_ns;
+  uint64_t ticked_ns, sampled_ns;
   bool labels_lost; /* by any worker */
   struct board_view view;
   uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
@@ -88,6 +84,7 @@ struct watch {
   struct ebb_pool_rules rules[EBB_POOLS_MAX];
   struct ebb_worker_facts workers[EBB_SLOTS_MAX];
   struct follow follows[EBB_SLOTS_MAX];
+  uint64_t struck_ns[EBB_SLOTS_MAX];
   uint32_t n_workers; /* highest index in use, plus one */
   struct ebb_job_kind jobs[EBB_JOB_KINDS_MAX];
   struct effect effects[EFFECTS_MAX];
