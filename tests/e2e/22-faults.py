@@ -115,11 +115,17 @@ class Scene:
         def replaced():
             return [r for r in ebb.audit(ev="ready", pool="c") if r["generation"] > 1]
 
+        def runs_again(pool, slot):
+            return lambda: read(os.path.join(ebb.run_dir, f"lease/{pool}.{slot}.1"))[0] == "R"
+
         def is_due(pool, slot):
             return lambda: [r for r in ebb.audit(ev="due", pool=pool, slot=slot) if r.get("reason") != "stop"]
 
         steps = (
             lambda: self.until(replaced, "who died is replaced"),
+            lambda: self.say("limit b footprint=1G", "limit"),
+            lambda: self.say("trim a/2", "trim"),
+            lambda: self.until(runs_again("a", 2), "a/2 may keep its memory again"),
             lambda: self.say("retire a/1", "busy", is_due("a", 1)),
             lambda: self.say("retire a/2", "idle"),
             lambda: self.say("scale a 4", "more"),
@@ -186,9 +192,14 @@ class Scene:
         if self.accepted("busy"):
             check(not running(self.pids["a", 1]), "who was to go has gone")
         wait_for(self.tidy, PATIENCE, "no lease is left but those of workers")
+        wait_for(lambda: {read(os.path.join(ebb.run_dir, "lease", name))[0] for name in self.leases()} == {"R"}, PATIENCE,
+                 "and each of them is to run")
+
+    def leases(self):
+        return sorted(os.listdir(os.path.join(self.ebb.run_dir, "lease")))
 
     def tidy(self):
-        return sorted(os.listdir(os.path.join(self.ebb.run_dir, "lease"))) == sorted(
+        return self.leases() == sorted(
             f"{w['pool']}.{w['slot']}.{w['generation']}" for pool in self.ebb.status()["pools"]
             for w in ({**w, "pool": pool["name"]} for w in pool["workers"] if w["pid"]))
 
@@ -196,7 +207,7 @@ class Scene:
 def arrange():
     pools = {"a": {"size": 3}, "b": {}, "c": {}}
     for keys in pools.values():
-        keys.update(grace="1s", ready_timeout="10s")
+        keys.update(grace="1s", ready_timeout="10s", trim_wait="100ms")
     ebb = Ebb(pools, watch=False, start=False)
     ebb.audit_lines = TornLines(os.path.join(ebb.run_dir, "audit"))
     return ebb

@@ -10,6 +10,7 @@ Orders are JSON files, claimed by rename, from SPOOL/<pool>.<slot>/ and then fro
 background, without the lease). Everything is written to SPOOL/journal, one JSON object a line, by one write each.
 """
 import argparse
+import gc
 import json
 import mmap
 import os
@@ -72,6 +73,13 @@ class Worker:
         for memory in self.kept:
             memory.close()
         self.kept.clear()
+
+    def litter(self, mib):
+        """Garbage that only the collector finds, which is told not to look by itself."""
+        gc.disable()
+        for _ in range(mib):
+            heap = [bytearray(MIB)]
+            heap.append(heap)
 
     def shm(self, mib):
         self.kept.append(touch(mib, shared=True))
@@ -179,7 +187,7 @@ class Worker:
         os.kill(os.getpid(), number)
         time.sleep(10)
 
-    STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "shm": shm, "creep": creep, "work": work,
+    STEPS = {"keep": keep, "take": take, "give": give, "drop": drop, "litter": litter, "shm": shm, "creep": creep, "work": work,
              "until": until, "helper_until": helper_until, "again": again, "thrash": thrash, "helper": helper,
              "turns": turns, "children": children,
              "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}

@@ -54,11 +54,11 @@ class ShellWorker(unittest.TestCase):
             self.assertLess(time.monotonic(), until, what)
             time.sleep(0.01)
 
-    def worker(self, *command, lease=True):
+    def worker(self, *command, lease=True, script=WORKER):
         environ = {key: value for key, value in os.environ.items() if not key.startswith("EBB_")}
         if lease:
             environ["EBB_LEASE"] = self.path
-        process = subprocess.Popen([WORKER, self.spool, *command], env=environ, start_new_session=True)
+        process = subprocess.Popen([script, self.spool, *command], env=environ, start_new_session=True)
         self.addCleanup(process.wait)
         self.addCleanup(self.end, process)
         return process
@@ -109,6 +109,38 @@ class ShellWorker(unittest.TestCase):
         self.assertEqual(worker.wait(PATIENCE_S), 0)
         self.assertEqual((self.there("new"), self.there("done")), (["b"], ["a-1.txt"]))
         self.assertTrue(self.free())
+
+    def test_goes_on_when_told_to_give_memory_back(self):
+        """A shell that keeps a helper running lets it go, under its lease, before the job."""
+        with open(WORKER, encoding="utf-8") as file:
+            text = file.read()
+        own = "lease_trim() {\n  :\n}"
+        self.assertIn(own, text)
+        script = os.path.join(self.spool, "worker.sh")
+        held = f"flock -n '{self.path}' true || kill $helper"
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(text.replace(own, f"sleep 1000 9>&- & helper=$!; echo $helper >'{self.spool}/helper'\n"
+                                         f"lease_trim() {{\n  {held}\n}}"))
+        os.chmod(script, 0o755)
+        worker = self.worker("true", script=script)
+        self.put("a")
+        self.until(lambda: self.there("done") == ["a"], "the first job is not done")
+        with open(os.path.join(self.spool, "helper"), encoding="utf-8") as file:
+            helper = f"/proc/{file.read().strip()}/stat"
+
+        def gone():
+            try:
+                with open(helper, encoding="utf-8") as file:
+                    return file.read().split()[2] == "Z"
+            except FileNotFoundError:
+                return True
+        self.assertFalse(gone())
+        self.order(b"T")
+        self.until(gone, "nothing is given back")
+        self.order(b"R")
+        self.put("b")
+        self.until(lambda: self.there("done") == ["a", "b"], "the next job is not done")
+        self.assertIsNone(worker.poll())
 
     def test_a_fenced_worker_does_not_wait(self):
         self.put("a")

@@ -35,6 +35,8 @@
   X(WISHED, "wished", 0)                          /* on the board, not accepted */                                     \
   X(ACCEPTED, "accepted", 0)                      /* in the audit, nothing done for it */                              \
   X(ORDERED, "ordered", 0)                        /* X is written */                                                   \
+  X(TRIM_ORDERED, "trim-ordered", 0)              /* T is written, nobody knows */                                     \
+  X(TRIM_OVER, "trim-over", 0)                    /* and R again */                                                    \
   X(DUE, "due", 0)                                /* and the lease was not free */                                     \
   X(FENCED, "fenced", 0)                          /* we hold the lease, no signal was sent */                          \
   X(TOLD, "told", 0)                              /* the signal was sent */                                            \

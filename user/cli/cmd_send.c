@@ -86,6 +86,8 @@ static const struct argp argp = {
     .doc = "Sends a command to ebbd.\v"
            "Commands:\n"
            "  retire POOL[/SLOT] [gen=N] [refill=after|no]\n"
+           "  trim   POOL/SLOT [gen=N]\n"
+           "  limit  POOL footprint=SIZE|off retained=SIZE|off, or default\n"
            "  refill POOL[/SLOT]\n"
            "  scale  POOL N|+N|-N\n"
            "  drain  POOL|all\n"

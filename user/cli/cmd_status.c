@@ -43,6 +43,15 @@ static void add_warnings(const struct snapshot_pool *pool, struct json_object *t
     (void)json_object_array_add(warnings, json_object_new_string("stuck"));
 }
 
+/* Limits that somebody has set in place of those of the file. */
+static void add_limited(const struct snapshot_pool *pool, struct json_object *to) {
+  struct json_object *limited = json__array(to, "limited");
+  if (pool->board.limited & BOARD_LIMITED_FOOTPRINT)
+    (void)json_object_array_add(limited, json_object_new_string("footprint"));
+  if (pool->board.limited & BOARD_LIMITED_RETAINED)
+    (void)json_object_array_add(limited, json_object_new_string("retained"));
+}
+
 static void add_memory(const struct ebb_worker_facts *facts, struct json_object *to) {
   json__number(to, "footprint_bytes", facts->footprint_bytes);
   json__number(to, "anon_bytes", facts->anon_bytes);
@@ -85,6 +94,8 @@ static void add_pool(const struct snapshot *snapshot, uint32_t index, struct jso
   json__boolean(to, "backoff", pool->backoff);
   json__number(to, "baseline_bytes", pool->facts.baseline_bytes);
   json__number(to, "footprint_limit_bytes", pool->board.rules.footprint_limit_bytes);
+  json__number(to, "retained_limit_bytes", pool->board.rules.retained_limit_bytes);
+  add_limited(pool, to);
   json__number(to, "jobs", pool->jobs);
   json__number(to, "retired", pool->board.retired);
   json__number(to, "refilled", pool->board.refilled);

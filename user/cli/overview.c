@@ -76,6 +76,8 @@ static void add_notes(const struct snapshot *snapshot, const struct snapshot_poo
     text__add(&text, " drained");
   if (pool->stale)
     text__addf(&text, " %u stale", pool->stale);
+  if (pool->board.limited)
+    text__add(&text, " limited");
   if (pool->backoff)
     text__add(&text, " backoff");
   if (pool->warnings & TRACE_WARN_BELOW_BASELINE)

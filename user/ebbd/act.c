@@ -6,12 +6,14 @@
 
 #include "ebb/lease.h"
 #include "fault.h"
+#include "limit.h"
 #include "log.h"
 #include "pending.h"
 #include "publish.h"
 #include "reload.h"
 #include "roster.h"
 #include "text.h"
+#include "trim.h"
 #include "worker.h"
 
 /* The watch saw the job of a due worker end. It wishes for nothing of its own. */
@@ -210,6 +212,29 @@ static const char *do_hold(const struct call *call) {
   return NULL;
 }
 
+static const char *do_limit(const struct call *call) {
+  if (no_place(call))
+    return too_many;
+  limit__set(call->pool, call->command);
+  accept(call, PENDING_NOW);
+  limit__record(call->keeper, call->pool, call->command);
+  return NULL;
+}
+
+static const char *do_trim(const struct call *call) {
+  const struct command *command = call->command;
+  if (command->generation && command->generation != call->slot->generation)
+    return worker__present(call->slot) ? "other-generation" : "no-worker";
+  if (no_place(call))
+    return too_many;
+  const char *refusal = trim__order(call->slot, call->now_ns);
+  if (refusal)
+    return refusal;
+  accept(call, PENDING_NOW);
+  trim__record(call->keeper, call->slot, command);
+  return NULL;
+}
+
 static const char *do_note(const struct call *call) {
   const struct command *command = call->command;
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
@@ -319,8 +344,8 @@ typedef const char *act(const struct call *call);
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_later,   [COMMAND_ADOPT] = do_later,
-    [COMMAND_TRIM] = do_later,    [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
+    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_TRIM] = do_trim,     [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
     [COMMAND_STOP] = do_stop,
 };
 

@@ -21,6 +21,7 @@
   X(START, "start")                                                                                                    \
   X(READY, "ready")                                                                                                    \
   X(DUE, "due")                                                                                                        \
+  X(TRIM, "trim")                                                                                                      \
   X(RETIRE, "retire")                                                                                                  \
   X(FENCED, "fenced")                                                                                                  \
   X(SIGNALLED, "signalled")                                                                                            \
@@ -31,6 +32,7 @@
   X(DONE, "done")                                                                                                      \
   X(HOLD, "hold")                                                                                                      \
   X(RESUME, "resume")                                                                                                  \
+  X(LIMIT, "limit")                                                                                                    \
   X(PRESSURE, "pressure")                                                                                              \
   X(EFFECT, "effect")                                                                                                  \
   X(TAKEOVER, "takeover")                                                                                              \

@@ -55,6 +55,8 @@ struct pool {
   uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
   uint64_t requested_ns;
   uint64_t retired, refilled;
+  uint32_t limited; /* BOARD_LIMITED_*: these limits are in force in place of those of the file */
+  uint64_t footprint_limit_bytes, retained_limit_bytes;
   uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
   bool unleased_warned, pids_warned;
   struct identity identity;
@@ -93,6 +95,8 @@ struct slot {
   bool awaited;         /* … and is waiting now, as of the last look */
   bool holds;           /* we hold it */
   uint64_t fresh_bytes; /* its footprint when it stood at the gate; or unknown */
+  uint64_t trimmed_ns;  /* when it was last ordered to give memory back; 0: never */
+  uint64_t trim_end_ns; /* that order stands until then; 0: it does not stand */
   /* The way out. */
   enum reason reason;
   uint64_t try_ns;  /* next attempt to fence, or next look for what is left */

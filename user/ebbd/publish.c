@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "fault.h"
+#include "limit.h"
 #include "text.h"
 
 /* All records begin with their sequence number, which is not compared. */
@@ -48,7 +49,8 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .retired = pool->retired,
       .refilled = pool->refilled,
       .recipe = pool->recipe,
-      .rules = pool->config.rules,
+      .limited = pool->limited,
+      .rules = limit__rules(pool),
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);
   store(keeper, &board->pools[pool->index], &now, sizeof(now));
@@ -72,6 +74,7 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .leased = slot->leased,
       .fresh_bytes = slot->fresh_bytes,
       .recipe = slot->recipe,
+      .trimmed_ns = slot->trimmed_ns,
   };
   store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));
 }

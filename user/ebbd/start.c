@@ -88,6 +88,7 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->holds = true;
   slot->kill_ns = 0;
   slot->fresh_bytes = EBB_UNKNOWN;
+  slot->trimmed_ns = slot->trim_end_ns = 0;
   slot->reason = REASON_NONE;
   if (!keeper->gate_ns || keeper->gate_ns > now_ns + GATE_POLL_FIRST_NS)
     keeper->gate_ns = now_ns + GATE_POLL_FIRST_NS;

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "ebb/lease.h"
 #include "fault.h"
+#include "limit.h"
 #include "log.h"
 #include "pidfd.h"
 #include "procenv.h"
@@ -66,6 +67,8 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
   (void)make_removed(pool, record->name);
   pool->config.size = record->configured;
   pool->removed = config__pool_index(&keeper->config, record->name) < 0;
+  if (!pool->removed)
+    limit__restore(pool, record);
 }
 
 void takeover__roster(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {
@@ -153,6 +156,7 @@ static void settle(struct keeper *keeper, struct slot *slot, const struct board_
   slot->holds = !record->leased && lease__try_lock(slot->lease_fd) == 0;
   slot->recipe = record->recipe;
   slot->fresh_bytes = record->fresh_bytes;
+  slot->trimmed_ns = record->trimmed_ns;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
   slot->since_ns = now_ns;
   slot->reason = due ? REASON_REQUEST : REASON_NONE;

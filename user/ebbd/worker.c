@@ -14,6 +14,7 @@
 #include "publish.h"
 #include "roll.h"
 #include "selfprotect.h"
+#include "trim.h"
 #include "units.h"
 
 /* If the kernel must kill, let it take what costs no job. */
@@ -155,6 +156,7 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
     slot->reason = why->reason;
     record_retire(keeper, slot, why);
     (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
+    trim__over(slot);
     FAULT(ORDERED);
     worker__step(slot, SLOT_ASKED_OUT, now_ns);
     if (!try_fence(keeper, slot, now_ns)) {
@@ -267,6 +269,9 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     else if (slot->state == EBB_SLOT_STARTING && now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns)
       give_up_waiting(keeper, slot, now_ns);
     break;
+  case EBB_SLOT_SERVING:
+    trim__turn(slot, now_ns);
+    break;
   case EBB_SLOT_DUE:
     if (slot->awaited || now_ns >= slot->try_ns)
       (void)try_fence(keeper, slot, now_ns);
@@ -297,6 +302,8 @@ static uint64_t state_deadline(const struct keeper *keeper, const struct slot *s
     return slot->retry_ns > slot->pool->hold_refill_ns ? slot->retry_ns : slot->pool->hold_refill_ns;
   case EBB_SLOT_STARTING:
     return slot->born_ns + slot->pool->config.ready_timeout_ns;
+  case EBB_SLOT_SERVING:
+    return trim__deadline(slot);
   case EBB_SLOT_DUE:
     return slot->leased            ? slot->try_ns
            : is_wish(slot->reason) ? UINT64_MAX

@@ -30,12 +30,19 @@ lease_begin() {
     flock -u 9
     exit 0
   fi
+  [ "$(lease_order)" != T ] || lease_trim
   # Not known yet what the job is; the last one's label must not stand for it.
   [ "$label" = - ] && [ "$sequence" -gt 0 ] || lease_label -
 }
 
 lease_order() {
   IFS= read -r order <"$EBB_LEASE" && echo "$order"
+}
+
+# Give memory back to the system (order T), then go on. What the jobs' commands took has gone with them, and a shell has
+# nothing to speak of; a worker that keeps something in memory, or a helper running, drops it here.
+lease_trim() {
+  :
 }
 
 # What kind of job it is: those of one label are counted together (`ebb jobs`). May be left out. Two fields of 112 bytes
