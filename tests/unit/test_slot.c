@@ -28,6 +28,9 @@ static void walk(const enum slot_event *events, size_t n, enum ebb_slot_state ex
 static void lives_end_where_they_should(void **unused) {
   (void)unused;
   WALK(EBB_SLOT_SERVING, SLOT_SPAWNED, SLOT_LEASED);
+  WALK(EBB_SLOT_SERVING, SLOT_SPAWNED, SLOT_SPARED, SLOT_LEASED);
+  WALK(EBB_SLOT_SPARE, SLOT_SPAWNED, SLOT_LATE, SLOT_SPARED);
+  WALK(EBB_SLOT_EMPTY, SLOT_SPAWNED, SLOT_SPARED, SLOT_ASKED_OUT, SLOT_FENCED, SLOT_LEADER_EXITED, SLOT_GONE);
   WALK(EBB_SLOT_EMPTY, SLOT_SPAWNED, SLOT_LEASED, SLOT_ASKED_OUT, SLOT_FENCED, SLOT_LEADER_EXITED, SLOT_GONE);
   WALK(EBB_SLOT_SERVING, SLOT_SPAWNED, SLOT_LEASED, SLOT_ASKED_OUT, SLOT_KEPT);
   WALK(EBB_SLOT_UNLEASED, SLOT_SPAWNED, SLOT_ASKED_OUT, SLOT_LATE);
@@ -46,6 +49,17 @@ static void only_a_due_worker_is_fenced_and_only_an_empty_slot_is_filled(void **
     state = (enum ebb_slot_state)s;
     assert_int_equal(slot__step(&state, SLOT_SPAWNED), !has_process((enum ebb_slot_state)s));
   }
+}
+
+/* Nobody who may have a job becomes a spare again: it would keep the job waiting. */
+static void only_who_has_not_been_let_in_is_a_spare(void **unused) {
+  (void)unused;
+  for (int s = 0; s < EBB_SLOT_N; s++)
+    for (int e = 0; e < SLOT_EVENT_N; e++) {
+      enum ebb_slot_state state = (enum ebb_slot_state)s;
+      if (slot__step(&state, (enum slot_event)e) && state == EBB_SLOT_SPARE)
+        assert_true((s == EBB_SLOT_STARTING || s == EBB_SLOT_UNLEASED) && e == SLOT_SPARED);
+    }
 }
 
 static void a_process_leaves_only_by_its_exit(void **unused) {
@@ -101,6 +115,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lives_end_where_they_should),
       cmocka_unit_test(only_a_due_worker_is_fenced_and_only_an_empty_slot_is_filled),
+      cmocka_unit_test(only_who_has_not_been_let_in_is_a_spare),
       cmocka_unit_test(a_process_leaves_only_by_its_exit),
       cmocka_unit_test(nonsense_is_refused),
       cmocka_unit_test(backoff_doubles_up_to_a_minute),

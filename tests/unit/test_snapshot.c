@@ -234,6 +234,7 @@ static void the_board_has_the_say_on_states(void **unused) {
   assert_int_equal(snapshot.pools[0].ready, 2); /* the one that serves, and the unleased one */
   assert_int_equal(snapshot.pools[0].busy, 1);
   assert_int_equal(snapshot.pools[0].due, 1);
+  assert_int_equal(snapshot.pools[0].spares, 1);
   assert_true(snapshot.pools[0].backoff);
   assert_int_equal(snapshot.pools[0].warnings, TRACE_WARN_UNLEASED);
   snapshot__close(&snapshot);
@@ -262,7 +263,7 @@ static void workers_come_by_pool_and_slot(void **unused) {
   snapshot__close(&snapshot);
 }
 
-static void slots_out_of_size_are_shown_while_somebody_is_there(void **unused) {
+static void surplus_places_are_shown_while_somebody_is_there(void **unused) {
   (void)unused;
   struct board_slot empty = {.pool = 0, .slot = 0};
   put_ebbd(1, 3, 0);
@@ -270,6 +271,7 @@ static void slots_out_of_size_are_shown_while_somebody_is_there(void **unused) {
   put_slot(0, empty);
   put_slot(1, serving(0, 1, 1, 11));
   empty.slot = 2;
+  empty.closed = PLACE_SURPLUS;
   put_slot(2, empty);
   struct snapshot snapshot = taken();
   assert_true(snapshot__shows(&snapshot, &snapshot.workers[0]));
@@ -362,7 +364,7 @@ int main(void) {
       TEST(facts_of_another_worker_are_not_taken),
       TEST(the_board_has_the_say_on_states),
       TEST(workers_come_by_pool_and_slot),
-      TEST(slots_out_of_size_are_shown_while_somebody_is_there),
+      TEST(surplus_places_are_shown_while_somebody_is_there),
       TEST(a_pool_has_its_baseline_jobs_and_hold),
       TEST(notes_say_what_is_old),
       TEST(the_file_at_fault_is_named),

@@ -30,6 +30,7 @@
   X(CHILD_ALONE, "child-alone", FAULT_ORPHANED)   /* it has given up our files */                                      \
   X(SPAWNED, "spawned", 0)                        /* after exec, not on the board */                                   \
   X(STARTED, "started", 0)                        /* on the board, not in the audit */                                 \
+  X(SPARED, "spared", 0)                          /* it waits for its lease, nobody knows */                           \
   X(GATE_KNOWN, "gate-known", 0)                  /* it is known to use its lease, and waits for it */                 \
   X(GATE_OPEN, "gate-open", 0)                    /* it may work */                                                    \
   X(WISHED, "wished", 0)                          /* on the board, not accepted */                                     \

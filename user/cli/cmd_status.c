@@ -89,7 +89,7 @@ static void add_pool(const struct snapshot *snapshot, uint32_t index, struct jso
   json__number(to, "ready", pool->ready);
   json__number(to, "busy", pool->busy);
   json__number(to, "due", pool->due);
-  json__number(to, "spares", 0);
+  json__number(to, "spares", pool->spares);
   json__boolean(to, "hold", pool->hold);
   json__boolean(to, "backoff", pool->backoff);
   json__number(to, "baseline_bytes", pool->facts.baseline_bytes);

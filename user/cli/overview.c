@@ -61,8 +61,9 @@ const char *overview__host(const struct snapshot *snapshot, char *to, size_t siz
 }
 
 static const struct table_column pool_columns[] = {
-    {"POOL", false},    {"SIZE", true},  {"READY", true}, {"BUSY", true},    {"DUE", true},      {"FOOTPRINT", true},
-    {"BASELINE", true}, {"LIMIT", true}, {"JOBS", true},  {"RETIRED", true}, {"REFILLED", true}, {"NOTES", false},
+    {"POOL", false},   {"SIZE", true},      {"READY", true},    {"BUSY", true},  {"DUE", true},
+    {"SPARE", true},   {"FOOTPRINT", true}, {"BASELINE", true}, {"LIMIT", true}, {"JOBS", true},
+    {"RETIRED", true}, {"REFILLED", true},  {"NOTES", false},
 };
 
 static void add_notes(const struct snapshot *snapshot, const struct snapshot_pool *pool, struct table *table) {
@@ -101,6 +102,7 @@ void overview__pools(const struct snapshot *snapshot, struct table *table) {
     table__add(table, pool->ready < pool->board.size ? VIEW_WARN : VIEW_PLAIN, "%u", pool->ready);
     table__add_count(table, pool->busy);
     table__add_count(table, pool->due);
+    table__add_count(table, pool->spares);
     table__add_size(table, pool->footprint_bytes);
     table__add_size(table, pool->facts.baseline_bytes);
     table__add_size(table, pool->board.rules.footprint_limit_bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "slot.h"
 #include "text.h"
 
 /* The watch writes its facts once a second; older ones than this want a word. */
@@ -115,6 +116,7 @@ static void count_worker(struct snapshot_pool *pool, const struct snapshot_worke
   pool->busy += state == SNAPSHOT_BUSY;
   pool->stale += worker->slot.pid > 0 && worker->slot.recipe && worker->slot.recipe != pool->board.recipe;
   pool->due += state == SNAPSHOT_DUE;
+  pool->spares += state == SNAPSHOT_SPARE;
   pool->backoff |= state == SNAPSHOT_BACKOFF;
   pool->warnings |= state == SNAPSHOT_UNLEASED ? TRACE_WARN_UNLEASED : 0;
   pool->warnings |= worker->stuck ? TRACE_WARN_STUCK : 0;
@@ -268,7 +270,7 @@ const struct snapshot_worker *snapshot__find(const struct snapshot *snapshot, co
 
 bool snapshot__shows(const struct snapshot *snapshot, const struct snapshot_worker *worker) {
   const struct board_pool *pool = &snapshot->pools[worker->slot.pool].board;
-  return pool->name[0] && (worker->state != SNAPSHOT_EMPTY || worker->slot.slot < pool->size);
+  return pool->name[0] && (worker->state != SNAPSHOT_EMPTY || worker->slot.closed != PLACE_SURPLUS);
 }
 
 uint64_t snapshot__growth(const struct snapshot *snapshot, const struct snapshot_worker *worker) {

@@ -49,7 +49,7 @@ struct snapshot_pool {
   struct ebb_pool_facts facts;
   uint32_t warnings; /* TRACE_WARN_* */
   uint32_t ready;    /* workers that serve, or are counted as if they did */
-  uint32_t busy, due;
+  uint32_t busy, due, spares;
   uint32_t stale; /* workers that the pool's configuration would start otherwise now */
   bool hold, backoff;
   uint64_t jobs;            /* that its workers have done, as far as the trace goes back */
@@ -82,7 +82,7 @@ const char *snapshot__sample_state_name(uint32_t state);
 /* NULL: there is none. */
 const struct snapshot_worker *snapshot__find(const struct snapshot *snapshot, const char *pool, uint32_t slot);
 const struct snapshot_pool *snapshot__pool(const struct snapshot *snapshot, const char *name);
-/* Is it worth a line? Slots beyond the pool's size, once empty, are not. */
+/* Is it worth a line? Slots that the pool does without, once empty, are not. */
 bool snapshot__shows(const struct snapshot *snapshot, const struct snapshot_worker *worker);
 /* Its memory over the pool's baseline; or unknown. */
 uint64_t snapshot__growth(const struct snapshot *snapshot, const struct snapshot_worker *worker);

@@ -31,6 +31,7 @@ static const unsigned char next[EBB_SLOT_N][SLOT_EVENT_N] = {
     [EBB_SLOT_UNLEASED] =
         {
             [SLOT_LEASED] = TO(SERVING),
+            [SLOT_SPARED] = TO(SPARE), /* late, but it has come */
             [SLOT_ASKED_OUT] = TO(DUE),
             [SLOT_LEADER_EXITED] = TO(LEAVING),
         },

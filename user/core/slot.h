@@ -32,6 +32,16 @@ enum slot_event {
       SLOT_EVENT_N
 };
 
+/*
+ * A slot's place among those that its pool has. A pool has as many as its size, its spares and the successors that are
+ * wanted ahead of their time make up together; which numbers these are may change.
+ */
+enum slot_place {
+  PLACE_OPEN,    /* to be filled */
+  PLACE_EMPTIED, /* kept empty: somebody wants it so (refill=no) */
+  PLACE_SURPLUS, /* kept empty: the pool has all its places elsewhere */
+};
+
 /* true when the event is one for this state; *state then holds the next one (which may be the same). */
 bool slot__step(enum ebb_slot_state *state, enum slot_event event);
 

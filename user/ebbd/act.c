@@ -99,7 +99,7 @@ static const char *retire_slot(const struct call *call) {
   const struct command *command = call->command;
   enum reason reason = reason__find(command->reason);
   if (command->refill == COMMAND_REFILL_NO)
-    slot->closed = true;
+    slot->closed = PLACE_EMPTIED;
   if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
     slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
   accept(call, PENDING_RETIRE);
@@ -132,12 +132,16 @@ static const char *do_retire(const struct call *call) {
   return call->slot ? retire_slot(call) : retire_any(call);
 }
 
-static void open_slot(struct slot *slot) {
-  slot->closed = false;
+/* What `scale` has taken away comes back too, as far as the file has it. Any other surplus place stays as it is: the pool
+ * has a worker elsewhere for it. */
+static void open_place(struct slot *slot) {
+  struct pool *pool = slot->pool;
   slot->failures = 0;
   slot->retry_ns = 0;
-  if (slot->number >= slot->pool->size)
-    slot->pool->size = slot->number + 1;
+  if (slot->closed == PLACE_SURPLUS && pool->size >= pool->config.size)
+    return;
+  pool->size += slot->closed == PLACE_SURPLUS;
+  slot->closed = PLACE_OPEN;
 }
 
 static const char *do_refill(const struct call *call) {
@@ -146,7 +150,7 @@ static const char *do_refill(const struct call *call) {
   if (no_place(call))
     return too_many;
   call->pool->drained = false;
-  for_each_slot_of(slot, call->keeper, call->pool) if (!call->slot || slot == call->slot) open_slot(slot);
+  for_each_slot_of(slot, call->keeper, call->pool) if (!call->slot || slot == call->slot) open_place(slot);
   accept(call, PENDING_FULL);
   return NULL;
 }

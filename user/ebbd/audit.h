@@ -19,6 +19,7 @@
 
 #define AUDIT_EVENTS(X)                                                                                                \
   X(START, "start")                                                                                                    \
+  X(SPARE, "spare")                                                                                                    \
   X(READY, "ready")                                                                                                    \
   X(DUE, "due")                                                                                                        \
   X(TRIM, "trim")                                                                                                      \

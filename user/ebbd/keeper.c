@@ -31,6 +31,7 @@
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
+#include "spare.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -99,6 +100,7 @@ static void turn(struct keeper *keeper) {
   slots_turn(keeper, now_ns);
   if (roster__tidy(keeper) && reload__place(keeper, now_ns))
     slots_turn(keeper, now_ns);
+  spare__turn(keeper, now_ns);
   roll__turn(keeper, now_ns);
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))

@@ -6,8 +6,9 @@
  * at every slot and does what its state and the wishes for it ask for. So nothing is lost when two things happen at once,
  * and what is true of a slot after a crash of ebbd is the same as what is true after a turn.
  *
- * Who may change what: only worker.c steps a slot's state; only control.c and reload.c change wishes (size, closed,
- * drained, holds, due) and recipes; only publish.c writes the board.
+ * Who may change what: only worker.c steps a slot's state; only act.c and reload.c change wishes (size, drained, holds,
+ * due) and recipes; only roster.c opens and closes places, but that act.c says which are wanted empty; only spare.c says
+ * who is let in; only publish.c writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -78,7 +79,7 @@ struct slot {
   uint32_t generation;
   enum ebb_slot_state state;
   uint64_t since_ns;
-  bool closed; /* kept empty */
+  enum slot_place closed;
   /* The process. */
   pid_t pid; /* 0: none */
   int pidfd;

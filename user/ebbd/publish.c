@@ -70,7 +70,7 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .since_ns = slot->since_ns,
       .reason = slot->reason,
       .failures = slot->failures,
-      .closed = slot->closed,
+      .closed = (__u32)slot->closed,
       .leased = slot->leased,
       .fresh_bytes = slot->fresh_bytes,
       .recipe = slot->recipe,

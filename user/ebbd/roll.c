@@ -6,6 +6,7 @@
 /* It is being replaced, or is about to be: nobody else of its pool is asked out now. */
 static bool is_in_the_way(const struct slot *slot, uint64_t now_ns) {
   switch (slot->state) {
+  case EBB_SLOT_SPARE:
   case EBB_SLOT_SERVING:
   case EBB_SLOT_UNLEASED:
     return false;
@@ -19,14 +20,7 @@ static bool is_in_the_way(const struct slot *slot, uint64_t now_ns) {
 }
 
 static bool is_candidate(const struct slot *slot) {
-  return (slot->state == EBB_SLOT_SERVING || slot->state == EBB_SLOT_UNLEASED) && roll__stale(slot);
-}
-
-static bool between_jobs(const struct slot *slot) {
-  if (!slot->leased || lease__try_lock(slot->lease_fd))
-    return false;
-  (void)lease__unlock(slot->lease_fd);
-  return true;
+  return slot->state >= EBB_SLOT_UNLEASED && slot->state <= EBB_SLOT_SERVING && roll__stale(slot);
 }
 
 /* One that is between jobs if there is one. */
@@ -35,7 +29,7 @@ static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
   for_each_slot_of(slot, keeper, pool) {
     if (!is_candidate(slot))
       continue;
-    if (between_jobs(slot))
+    if (worker__between_jobs(slot))
       return slot;
     if (!any)
       any = slot;

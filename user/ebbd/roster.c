@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "crew.h"
 #include "worker.h"
 
 struct pool *roster__pool(struct keeper *keeper, const char *name) {
@@ -41,35 +42,68 @@ struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t
   return index < EBB_SLOTS_MAX ? roster__put_slot(keeper, index, pool, number, now_ns) : NULL;
 }
 
-bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
-  uint64_t all = 0, kept = 0; /* closed ones included */
-  for_each_slot(slot, keeper) {
-    all++;
-    kept += slot->pool == pool && slot->number < size;
-  }
-  return all - kept + size <= EBB_SLOTS_MAX;
+/* Places, closed ones included. */
+static uint64_t places_for(const struct pool *pool, uint64_t size) {
+  return size + pool->config.rules.spares;
 }
 
-/* What was taken over may have left gaps. */
-static bool add_missing(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
-  static bool there[EBB_SLOTS_MAX];
-  memset(there, 0, sizeof(there));
-  for_each_slot_of(slot, keeper, pool) there[slot->number] = true;
-  for (uint32_t number = 0; number < pool->size; number++)
-    if (!there[number] && !roster__add_slot(keeper, pool, number, now_ns))
+bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
+  uint64_t others = 0, own = 0, wanted = places_for(pool, size);
+  for_each_slot(slot, keeper) {
+    others += slot->pool != pool;
+    own += slot->pool == pool;
+  }
+  return others + (own > wanted ? own : wanted) <= EBB_SLOTS_MAX;
+}
+
+static bool open_places(struct keeper *keeper, struct pool *pool, uint64_t n, uint64_t now_ns) {
+  static struct slot *numbered[EBB_SLOTS_MAX];
+  memset(numbered, 0, sizeof(numbered));
+  for_each_slot_of(slot, keeper, pool) numbered[slot->number] = slot;
+  for (uint32_t number = 0; n > 0 && number < EBB_SLOTS_MAX; number++) {
+    struct slot *slot = numbered[number];
+    if (slot && slot->closed != PLACE_SURPLUS)
+      continue;
+    if (!slot && !(slot = roster__add_slot(keeper, pool, number, now_ns)))
       return false;
-  return true;
+    slot->closed = PLACE_OPEN;
+    n--;
+  }
+  return n == 0;
+}
+
+/* How well the pool can do without it. */
+static int rank(const struct slot *slot, bool too_many_serve) {
+  bool nobody = !worker__present(slot) || slot->state == EBB_SLOT_RETIRING || slot->state == EBB_SLOT_LEAVING;
+  return crew__serves(slot) ? (too_many_serve ? 3 : 0) : nobody && slot->closed == PLACE_OPEN ? 2 : 1;
+}
+
+static void close_one(struct keeper *keeper, const struct pool *pool) {
+  uint32_t serving = 0;
+  struct slot *chosen = NULL;
+  for_each_slot_of(slot, keeper, pool) serving += slot->closed != PLACE_SURPLUS && crew__serves(slot);
+  bool too_many = serving > pool->size;
+  for_each_slot_of(slot, keeper, pool) {
+    if (slot->closed == PLACE_SURPLUS)
+      continue;
+    int by_rank = chosen ? rank(slot, too_many) - rank(chosen, too_many) : 1;
+    if (by_rank > 0 || (by_rank == 0 && slot->number > chosen->number))
+      chosen = slot;
+  }
+  if (chosen)
+    chosen->closed = PLACE_SURPLUS;
+}
+
+bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
+  uint64_t places = crew__of(keeper, pool).places, wanted = places_for(pool, pool->size);
+  for (; places > wanted; places--)
+    close_one(keeper, pool);
+  return open_places(keeper, pool, wanted - places, now_ns);
 }
 
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
-  for_each_slot_of(slot, keeper, pool) {
-    if (slot->number >= size)
-      slot->closed = true;
-    else if (slot->number >= pool->size)
-      slot->closed = false;
-  }
   pool->size = size;
-  return add_missing(keeper, pool, now_ns);
+  return roster__balance(keeper, pool, now_ns);
 }
 
 static int split(const char *line, char *space, size_t space_bytes, const char **words, size_t n_words) {

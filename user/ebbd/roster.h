@@ -23,8 +23,12 @@ struct slot *roster__put_slot(struct keeper *keeper, uint32_t index, struct pool
 /* A pool as the file has it, be it known already or not. A size set by `scale` stays until the file says another one than
  * before. 0, -ENOSPC: no place for it or for all of its slots, or another negative errno. */
 int roster__apply(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns);
-/* Make the pool that large: slots beyond are closed, and emptied by the turns that follow. false: some of its slots have
- * found no place; the same again adds them when there is one. */
+/* Open or close places until the pool has as many as it is to have; the turns that follow fill or empty them. Opened are
+ * the lowest numbers that are not in use. Closed are, while more serve than the pool's size, places of such workers, else of
+ * those that do not serve, first where there is nobody; of these the highest numbers. One that somebody wants empty stays
+ * so. false: some have found no room; the same again adds them when there is some. */
+bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
+/* Make the pool that large, and balance it. */
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns);
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size);
 /* No slot has a worker, or anything of one. */

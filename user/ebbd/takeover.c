@@ -86,7 +86,7 @@ void takeover__roster(struct keeper *keeper, const struct board_view *before, ui
     struct slot *slot = roster__put_slot(keeper, before->index[i], pool, record->slot, now_ns);
     slot->generation = record->generation;
     slot->failures = record->failures;
-    slot->closed = record->closed;
+    slot->closed = record->closed <= PLACE_SURPLUS ? (enum slot_place)record->closed : PLACE_EMPTIED;
   }
 }
 
@@ -187,11 +187,11 @@ static void take_rest(struct keeper *keeper, struct slot *slot, const struct boa
                &(struct audit_record){.event = AUDIT_EXITED, .worker = &worker, .text = "while there was no ebbd"});
 }
 
-/* Made when the configuration has none, or fewer: closed, so that nobody else is started there. */
+/* Made when the configuration has none, or fewer: as surplus, so that nobody else is started there. */
 static struct slot *slot_of(struct keeper *keeper, struct pool *pool, uint32_t number, uint64_t now_ns) {
   struct slot *slot = roster__slot(keeper, pool, number);
   if (!slot && number < EBB_SLOTS_MAX && (slot = roster__add_slot(keeper, pool, number, now_ns)))
-    slot->closed = true;
+    slot->closed = PLACE_SURPLUS;
   return slot;
 }
 

@@ -14,6 +14,7 @@
 #include "publish.h"
 #include "roll.h"
 #include "selfprotect.h"
+#include "spare.h"
 #include "trim.h"
 #include "units.h"
 
@@ -60,8 +61,15 @@ static void record_reason(struct keeper *keeper, const struct slot *slot, enum a
                &(struct audit_record){.event = event, .worker = &worker, .reason = reason__name(slot->reason)});
 }
 
-/* The gate: the worker waits for its lease for the first time, so it uses it. Let it go. */
-static void open_gate(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+/* The gate: the worker waits for its lease for the first time, so it uses it, and is ready. */
+static void keep_at_gate(struct slot *slot, uint64_t now_ns) {
+  slot->leased = slot->was_serving = true;
+  slot->awaited = false;
+  worker__step(slot, SLOT_SPARED, now_ns);
+  FAULT(SPARED);
+}
+
+void worker__let_in(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->leased = slot->was_serving = true;
   slot->awaited = false;
   worker__step(slot, SLOT_LEASED, now_ns);
@@ -138,6 +146,13 @@ static bool try_fence(struct keeper *keeper, struct slot *slot, uint64_t now_ns)
   return true;
 }
 
+bool worker__between_jobs(const struct slot *slot) {
+  if (!slot->leased || lease__try_lock(slot->lease_fd))
+    return false;
+  (void)lease__unlock(slot->lease_fd);
+  return true;
+}
+
 static void record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_RETIRE,
@@ -152,6 +167,7 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
   switch (slot->state) {
   case EBB_SLOT_STARTING:
   case EBB_SLOT_UNLEASED:
+  case EBB_SLOT_SPARE:
   case EBB_SLOT_SERVING:
     slot->reason = why->reason;
     record_retire(keeper, slot, why);
@@ -186,23 +202,25 @@ static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
                &(struct audit_record){.event = AUDIT_RESUME, .worker = &worker, .text = "no longer due"});
 }
 
-/* What a wish asked for, and nobody asks for any more. */
 /* What the pool is to be like, as opposed to what somebody asked of this worker. */
 static bool is_wish(enum reason reason) {
   return reason == REASON_ROLL || (reason >= REASON_SCALE && reason <= REASON_RELOAD);
 }
 
-static bool taken_back(const struct slot *slot) {
-  return slot->reason == REASON_ROLL ? !roll__stale(slot) : is_wish(slot->reason);
+/* What a wish asked for, and nobody asks for any more. */
+static bool taken_back(const struct keeper *keeper, const struct slot *slot) {
+  return slot->reason == REASON_ROLL    ? !roll__stale(slot)
+         : slot->reason == REASON_SCALE ? spare__is_needed(keeper, slot)
+                                        : is_wish(slot->reason);
 }
 
 /* Wishes are looked at, not remembered: whatever came and went, a worker is asked out just while it is not wanted. */
 static void follow_wishes(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   enum reason unwanted = worker__unwanted(keeper, slot);
-  bool serves = slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_SERVING;
-  if (serves && unwanted != REASON_NONE)
+  bool stays = slot->state >= EBB_SLOT_STARTING && slot->state <= EBB_SLOT_SERVING;
+  if (stays && unwanted != REASON_NONE)
     (void)worker__let_go(keeper, slot, unwanted, now_ns);
-  else if (slot->state == EBB_SLOT_DUE && unwanted == REASON_NONE && taken_back(slot))
+  else if (slot->state == EBB_SLOT_DUE && unwanted == REASON_NONE && taken_back(keeper, slot))
     keep(keeper, slot, now_ns);
 }
 
@@ -264,8 +282,10 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     break;
   case EBB_SLOT_STARTING:
   case EBB_SLOT_UNLEASED:
-    if (slot->awaited)
-      open_gate(keeper, slot, now_ns);
+    if (slot->awaited && slot->ours && slot->holds)
+      keep_at_gate(slot, now_ns);
+    else if (slot->awaited)
+      worker__let_in(keeper, slot, now_ns);
     else if (slot->state == EBB_SLOT_STARTING && now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns)
       give_up_waiting(keeper, slot, now_ns);
     break;

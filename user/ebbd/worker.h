@@ -30,6 +30,10 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
 static inline bool worker__let_go(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns) {
   return worker__ask_out(keeper, slot, &(struct retirement){.reason = reason, .by = "ebbd"}, now_ns);
 }
+/* A spare, or one that was taken over at its lease, may work. It is on the board before it can. */
+void worker__let_in(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
+/* It serves, and its lease is free just now. */
+bool worker__between_jobs(const struct slot *slot);
 /* For records. */
 struct audit_worker worker__name(const struct slot *slot);
 #define LEASE_NAME_BYTES (EBB_NAME_BYTES + 24)

@@ -60,7 +60,7 @@ struct board_slot {
   __u64 since_ns;    /* when it got into this state */
   __u32 reason;      /* enum reason, of a due or retiring worker */
   __u32 failures;    /* young deaths in a row */
-  __u32 closed;      /* kept empty by drain, scale or refill=no */
+  __u32 closed;      /* enum slot_place: kept empty by refill=no, or as surplus */
   __u32 leased;      /* it has been seen to use its lease */
   __u64 fresh_bytes; /* its footprint when it first came to its lease; EBB_UNKNOWN */
   __u64 recipe;      /* that it was started by; 0: not known */

@@ -41,7 +41,7 @@ static void follow(struct watch *watch, uint32_t index, const struct board_slot 
   *follow = (struct follow){
       .generation = record->generation,
       .pid = record->pid,
-      .seasoned = record->leased,
+      .seasoned = record->leased && record->state != EBB_SLOT_SPARE, /* that one has not been let in */
       .armed_bytes = EBB_UNKNOWN,
       .lease_fd = openat(watch->run_dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
   };
