@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "policy.h"
+#include "units.h"
 
 #define POOLS 4
 #define WORKERS 24
@@ -48,9 +49,21 @@ static void take_pool(struct bytes *bytes, struct ebb_pool_rules *rules, struct 
       .strikes = take_byte(bytes) % 4,
       .min_gain_bytes = take_number(bytes),
       .contribution_limit_permille = (uint32_t)take_number(bytes),
+      .retained_limit_bytes = take_number(bytes),
+      .max_jobs = take_number(bytes) / MIB,
+      .max_lifetime_ns = take_number(bytes),
+      .trim_wait_ns = take_number(bytes) / MIB * NS_PER_SEC,
   };
-  *facts = (struct ebb_pool_facts){
-      .baseline_bytes = take_number(bytes), .hold_retire_ns = take_time(bytes), .requests = take_byte(bytes)};
+  uint8_t kind = take_byte(bytes);
+  rules->trim = kind & 1;
+  rules->idle = kind >> 1 & 1;
+  rules->mode = kind >> 2 & 3; /* one of them is none */
+  rules->priority = kind >> 4 & 3;
+  *facts = (struct ebb_pool_facts){.baseline_bytes = take_number(bytes),
+                                   .hold_retire_ns = take_time(bytes),
+                                   .hold_refill_ns = take_time(bytes),
+                                   .piece_bytes = take_number(bytes),
+                                   .requests = take_byte(bytes)};
 }
 
 static void take_worker(struct bytes *bytes, struct ebb_worker_facts *facts) {
@@ -69,6 +82,11 @@ static void take_worker(struct bytes *bytes, struct ebb_worker_facts *facts) {
       .private_bytes = take_number(bytes),
       .private_ns = take_time(bytes),
       .contribution_permille = take_number(bytes) / MIB * 8,
+      .fresh_bytes = take_number(bytes),
+      .jobs = take_number(bytes) / MIB,
+      .turn_ns = take_time(bytes),
+      .trimmed_ns = take_time(bytes),
+      .waits = who >= 245,
   };
 }
 
@@ -134,7 +152,8 @@ static void check_act(const struct world *world, const struct plan_act *act) {
   const struct ebb_worker_facts *facts = &world->workers[act->worker];
   struct policy_verdict verdict;
   MUST(facts->generation > 0 && facts->pid > 0 && facts->pool < POOLS && facts->state == EBB_SLOT_SERVING);
-  MUST(act->reason >= REASON_REQUEST && act->reason <= REASON_PRESSURE);
+  MUST(act->reason >= REASON_REQUEST && act->reason <= REASON_AGE);
+  MUST(act->reason == REASON_REQUEST || world->rules[facts->pool].mode != EBB_MODE_ONESHOT);
   MUST(act->reason == REASON_REQUEST || world->pools[facts->pool].hold_retire_ns <= NOW_NS);
   MUST(!facts->busy || (act->reason != REASON_BUDGET && act->reason != REASON_PRESSURE));
   bool pressed = world->host.level == EBB_PRESSURE_ELEVATED || world->host.level == EBB_PRESSURE_CRITICAL;
@@ -142,6 +161,26 @@ static void check_act(const struct world *world, const struct plan_act *act) {
   check_private(world, facts, act->reason);
   policy__explain(&world->in, act->worker, &verdict);
   MUST(verdict.outcome == act->reason && verdict.rules[act->reason - REASON_REQUEST].fires);
+}
+
+static void check_trim(const struct world *world, const struct plan_act *trim) {
+  struct policy_verdict verdict;
+  MUST(trim->worker < world->in.n_workers);
+  const struct ebb_worker_facts *facts = &world->workers[trim->worker];
+  MUST(facts->generation > 0 && facts->pid > 0 && facts->pool < POOLS && facts->state == EBB_SLOT_SERVING);
+  MUST(trim->reason > REASON_REQUEST && trim->reason < REASON_JOBS);
+  const struct ebb_pool_rules *rules = &world->rules[facts->pool];
+  MUST(rules->trim && rules->idle == EBB_IDLE_LEASE && rules->mode != EBB_MODE_ONESHOT);
+  MUST(facts->trimmed_ns == 0 || NOW_NS - facts->trimmed_ns >= rules->trim_wait_ns);
+  policy__explain(&world->in, trim->worker, &verdict);
+  MUST(verdict.outcome == REASON_NONE && verdict.rules[trim->reason - REASON_REQUEST].fires);
+}
+
+static void check_start(const struct world *world, uint32_t worker) {
+  MUST(worker < world->in.n_workers);
+  const struct ebb_worker_facts *facts = &world->workers[worker];
+  MUST(facts->pid <= 0 && facts->waits && facts->pool < POOLS && world->rules[facts->pool].mode == EBB_MODE_ONESHOT);
+  MUST(world->pools[facts->pool].hold_refill_ns <= NOW_NS);
 }
 
 static void check_plan(const struct world *world, const struct plan *plan) {
@@ -156,7 +195,14 @@ static void check_plan(const struct world *world, const struct plan *plan) {
     for_pressure += act->reason == REASON_PRESSURE;
     wanted[world->workers[act->worker].pool] |= act->reason != REASON_REQUEST;
   }
-  MUST(for_pressure <= 1);
+  MUST(for_pressure <= 1 && plan->n_trims <= PLAN_ACTS_MAX && plan->n_starts <= PLAN_ACTS_MAX);
+  for (uint32_t i = 0; i < plan->n_trims; i++) {
+    check_trim(world, &plan->trims[i]);
+    MUST(!named[plan->trims[i].worker]);
+    named[plan->trims[i].worker] = true;
+  }
+  for (uint32_t i = 0; i < plan->n_starts; i++)
+    check_start(world, plan->starts[i]);
   for (uint32_t pool = 0; pool < POOLS; pool++)
     MUST(!wanted[pool] || staying(world, plan, pool) >= world->rules[pool].min_ready);
   for (uint32_t i = 0; i < plan->n_confirm; i++)
@@ -168,7 +214,7 @@ static void check_plan(const struct world *world, const struct plan *plan) {
 static void explain(const struct world *world, uint32_t worker) {
   struct policy_verdict verdict;
   policy__explain(&world->in, worker, &verdict);
-  MUST(verdict.outcome <= REASON_PRESSURE && (worker < world->in.n_workers || verdict.outcome == REASON_NONE));
+  MUST(verdict.outcome <= REASON_AGE && (worker < world->in.n_workers || verdict.outcome == REASON_NONE));
   for (int rule = 0; rule < POLICY_RULES_N; rule++)
     MUST(verdict.rules[rule].code == (enum reason)(REASON_REQUEST + rule));
   for (int guard = 0; guard < POLICY_GUARDS_N; guard++)
@@ -193,7 +239,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
       struct ebb_worker_facts *facts = &world.workers[plan.confirm[i]];
       uint64_t bytes_read = world.readable[plan.confirm[i]];
       bool more = bytes_read != EBB_UNKNOWN && bytes_read > facts->footprint_bytes;
-      MUST(facts->private_ns == EBB_UNKNOWN || facts->private_ns < NOW_NS - POLICY_PRIVATE_FRESH_NS);
+      MUST(facts->private_ns == EBB_UNKNOWN || facts->private_ns < NOW_NS - POLICY_PRIVATE_FRESH_NS ||
+           facts->private_ns <= facts->trimmed_ns);
       facts->private_ns = NOW_NS;
       facts->private_bytes = more ? facts->footprint_bytes : bytes_read;
     }

@@ -22,8 +22,8 @@ static bool live;
 static int set_up(void **state) {
   (void)state;
   host = (struct ebb_host_facts){.level = EBB_PRESSURE_CALM};
-  rules[0] = (struct ebb_pool_rules){.footprint_limit_bytes = 100 * MIB};
-  rules[1] = (struct ebb_pool_rules){.footprint_limit_bytes = EBB_UNKNOWN};
+  rules[0] = (struct ebb_pool_rules){.footprint_limit_bytes = 100 * MIB, .retained_limit_bytes = EBB_UNKNOWN};
+  rules[1] = (struct ebb_pool_rules){.footprint_limit_bytes = EBB_UNKNOWN, .retained_limit_bytes = EBB_UNKNOWN};
   for (uint32_t i = 0; i < 3; i++)
     workers[i] = (struct ebb_worker_facts){.pool = i == 2, .pid = (int)i + 10, .footprint_bytes = 10 * MIB};
   level = (struct level){0};
@@ -54,6 +54,16 @@ static void test_over_half_of_a_limit(void **state) {
   (void)state;
   workers[1].footprint_bytes = 50 * MIB + 1;
   assert_int_equal(at(1), 1);
+}
+
+static void test_over_half_of_what_may_be_retained(void **state) {
+  (void)state;
+  rules[1].retained_limit_bytes = 40 * MIB;
+  workers[2].fresh_bytes = 500 * MIB;
+  workers[2].footprint_bytes = 520 * MIB;
+  assert_int_equal(at(1), 0);
+  workers[2].footprint_bytes = 520 * MIB + 1;
+  assert_int_equal(at(2), 1);
 }
 
 static void test_what_has_no_limit_or_is_unknown_or_gone_is_near_none(void **state) {
@@ -105,6 +115,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(test_small_workers_need_nothing),
       T(test_over_half_of_a_limit),
+      T(test_over_half_of_what_may_be_retained),
       T(test_what_has_no_limit_or_is_unknown_or_gone_is_near_none),
       T(test_somebody_looks_on),
       T(test_pressure),

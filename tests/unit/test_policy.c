@@ -1,176 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* Does each rule retire whom it should, does each guard keep whom it should, and do all together keep their word? */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "policy.h"
-#include "text.h"
-
-#define NO_OTHER_LIMITS .retained_limit_bytes = EBB_UNKNOWN, .max_jobs = EBB_UNKNOWN, .max_lifetime_ns = EBB_UNKNOWN
-
-#define SEC 1000000000ULL
-#define MIB (1024ULL * 1024)
-#define NOW (1000 * SEC)
-#define WORKERS_MAX 64
-#define POOLS_MAX 4
-
-/* A world with nothing wrong in it: no limits, no pressure; each test changes what it is about. */
-struct world {
-  struct ebb_host_rules host_rules;
-  struct ebb_host_facts host;
-  struct ebb_pool_rules pool_rules[POOLS_MAX];
-  struct ebb_pool_facts pools[POOLS_MAX];
-  struct ebb_worker_facts workers[WORKERS_MAX];
-  uint32_t n_workers;
-};
-
-static struct world calm_world(void) {
-  struct world world = {
-      .host_rules = {.memory_budget_bytes = EBB_UNKNOWN, .reserve_bytes = 100 * MIB, .cooldown_ns = 15 * SEC},
-      .host = {.now_ns = NOW,
-               .mem_available_bytes = 5000 * MIB,
-               .pools_footprint_bytes = 0,
-               .level = EBB_PRESSURE_CALM,
-               .stall_growing = 1},
-  };
-  for (int i = 0; i < POOLS_MAX; i++) {
-    world.pool_rules[i] =
-        (struct ebb_pool_rules){NO_OTHER_LIMITS, .footprint_limit_bytes = EBB_UNKNOWN, .min_lifetime_ns = 10 * SEC,
-                                .strikes = 1, .contribution_limit_permille = EBB_SHARE_OFF};
-    world.pools[i] = (struct ebb_pool_facts){.baseline_bytes = EBB_UNKNOWN};
-  }
-  return world;
-}
-
-/* An idle worker, old enough, all of its memory its own and just read. */
-static struct ebb_worker_facts *add(struct world *world, uint32_t pool, uint64_t mib) {
-  struct ebb_worker_facts *worker = &world->workers[world->n_workers];
-  *worker = (struct ebb_worker_facts){
-      .pool = pool,
-      .slot = world->n_workers,
-      .generation = 1,
-      .pid = 1000 + (int)world->n_workers,
-      .state = EBB_SLOT_SERVING,
-      .born_ns = NOW - 500 * SEC,
-      .since_ns = NOW - 5 * SEC,
-      .footprint_bytes = mib * MIB,
-      .rest_bytes = mib * MIB,
-      .private_bytes = mib * MIB,
-      .private_ns = NOW - SEC / 10,
-  };
-  world->n_workers++;
-  world->host.pools_footprint_bytes += mib * MIB;
-  return worker;
-}
-
-static struct policy_input input_of(const struct world *world) {
-  return (struct policy_input){
-      .host_rules = &world->host_rules,
-      .host = &world->host,
-      .pool_rules = world->pool_rules,
-      .pools = world->pools,
-      .workers = world->workers,
-      .n_pools = POOLS_MAX,
-      .n_workers = world->n_workers,
-      .now_ns = NOW,
-  };
-}
-
-/* "footprint/2 pressure/1 ?4 !5": acts in their order, workers to confirm, workers struck. */
-static void describe(const struct plan *plan, struct text *text) {
-  for (uint32_t i = 0; i < plan->n_acts; i++)
-    text__addf(text, "%s%s/%u", text->used ? " " : "", reason__name(plan->acts[i].reason), plan->acts[i].worker);
-  for (uint32_t i = 0; i < plan->n_confirm; i++)
-    text__addf(text, "%s?%u", text->used ? " " : "", plan->confirm[i]);
-  for (uint32_t i = 0; i < plan->n_struck; i++)
-    text__addf(text, "%s!%u", text->used ? " " : "", plan->struck[i]);
-}
-
-static const struct plan_act *act_of(const struct plan *plan, uint32_t worker) {
-  for (uint32_t i = 0; i < plan->n_acts; i++)
-    if (plan->acts[i].worker == worker)
-      return &plan->acts[i];
-  return NULL;
-}
-
-static bool is_listed(const uint32_t *list, uint32_t n, uint32_t worker) {
-  for (uint32_t i = 0; i < n; i++)
-    if (list[i] == worker)
-      return true;
-  return false;
-}
-
-/* What explain says of each worker must be what decide does. Returns what is wrong; NULL: nothing. */
-static const char *contradiction(const struct policy_input *in, const struct plan *plan, uint32_t worker) {
-  struct policy_verdict verdict;
-  policy__explain(in, worker, &verdict);
-  bool refused = false, wanted = false;
-  for (uint32_t i = 0; i < POLICY_GUARDS_N; i++)
-    refused |= verdict.guards[i].fires && verdict.guards[i].code != REASON_BUSY;
-  for (uint32_t i = 0; i < POLICY_RULES_N; i++)
-    wanted |= verdict.rules[i].fires;
-  const struct plan_act *act = act_of(plan, worker);
-  if (act && verdict.outcome != act->reason)
-    return "it goes, and is told that it stays";
-  if (act && !verdict.rules[act->reason - REASON_REQUEST].fires)
-    return "it goes by a rule that is said not to want it";
-  if (act && verdict.rules[REASON_REQUEST - REASON_REQUEST].fires && act->reason != REASON_REQUEST)
-    return "a request is not asked first";
-  if (act && refused)
-    return "it goes, and a guard is said to refuse";
-  bool full = plan->n_acts == PLAN_ACTS_MAX || plan->n_confirm == PLAN_ACTS_MAX;
-  if (!act && !full && verdict.outcome != REASON_NONE && !is_listed(plan->confirm, plan->n_confirm, worker))
-    return "it stays, and is told that it goes";
-  if (verdict.outcome != REASON_NONE && !wanted)
-    return "it goes, and no rule wants it";
-  if (is_listed(plan->struck, plan->n_struck, worker) && !act && !refused)
-    return "it was struck, and no guard says so";
-  return NULL;
-}
-
-static struct plan decide(const char *name, const struct world *world) {
-  struct plan plan;
-  struct policy_input in = input_of(world);
-  memset(&plan, 0xee, sizeof(plan));
-  policy__decide(&in, &plan);
-  for (uint32_t i = 0; i < world->n_workers; i++) {
-    const char *wrong = contradiction(&in, &plan, i);
-    if (wrong)
-      fail_msg("%s: worker %u: %s", name, i, wrong);
-  }
-  return plan;
-}
-
-static struct plan expect(const char *name, const struct world *world, const char *expected) {
-  char said[1024];
-  struct text text = TEXT(said);
-  said[0] = 0;
-  struct plan plan = decide(name, world);
-  describe(&plan, &text);
-  if (strcmp(said, expected) != 0)
-    fail_msg("%s: '%s' instead of '%s'", name, said, expected);
-  return plan;
-}
-
-static struct policy_verdict explain(const struct world *world, uint32_t worker) {
-  struct policy_verdict verdict;
-  struct policy_input in = input_of(world);
-  policy__explain(&in, worker, &verdict);
-  return verdict;
-}
-
-static const struct policy_line *line_of(const struct policy_verdict *verdict, enum reason code) {
-  const struct policy_line *line =
-      code >= REASON_UNLEASED ? &verdict->guards[code - REASON_UNLEASED] : &verdict->rules[code - REASON_REQUEST];
-  assert_int_equal(line->code, code);
-  return line;
-}
+#include "world.h"
 
 static void nothing_to_do(void **state) {
   (void)state;
@@ -181,28 +11,6 @@ static void nothing_to_do(void **state) {
 }
 
 /* footprint */
-
-struct case_ {
-  const char *name;
-  void (*change)(struct world *world, struct ebb_worker_facts *worker);
-  const char *expected;
-};
-
-static void run_cases(const struct world *base, const struct case_ *cases, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    struct world world = *base;
-    cases[i].change(&world, &world.workers[0]);
-    expect(cases[i].name, &world, cases[i].expected);
-  }
-}
-#define RUN(base, cases) run_cases(base, cases, sizeof(cases) / sizeof(*(cases)))
-
-#define CHANGE(name, ...)                                                                                              \
-  static void name(struct world *world, struct ebb_worker_facts *worker) {                                             \
-    (void)world;                                                                                                       \
-    (void)worker;                                                                                                      \
-    __VA_ARGS__                                                                                                        \
-  }
 
 CHANGE(nothing, )
 CHANGE(at_the_limit, worker->footprint_bytes = 1000 * MIB;)
@@ -774,7 +582,7 @@ static void explain_of_a_content_world(void **state) {
   struct world world = calm_world();
   (void)add(&world, 0, 100);
   struct policy_verdict verdict = explain(&world, 0);
-  for (int code = REASON_REQUEST; code <= REASON_PRESSURE; code++)
+  for (int code = REASON_REQUEST; code <= REASON_AGE; code++)
     assert_false(line_of(&verdict, (enum reason)code)->fires);
   for (int code = REASON_UNLEASED; code <= REASON_HOLD; code++)
     assert_false(line_of(&verdict, (enum reason)code)->fires);
@@ -862,7 +670,7 @@ static void explain_of_nobody(void **state) {
   for (size_t i = 0; i < sizeof(workers) / sizeof(*workers); i++) {
     struct policy_verdict verdict = explain(&world, workers[i]);
     assert_int_equal(verdict.outcome, REASON_NONE);
-    for (int code = REASON_REQUEST; code <= REASON_PRESSURE; code++)
+    for (int code = REASON_REQUEST; code <= REASON_AGE; code++)
       assert_false(line_of(&verdict, (enum reason)code)->fires);
     for (int code = REASON_UNLEASED; code <= REASON_HOLD; code++)
       assert_false(line_of(&verdict, (enum reason)code)->fires);
@@ -909,9 +717,14 @@ static uint64_t random_time(void) {
 
 static void randomize_pool(struct world *world, uint32_t pool) {
   world->pool_rules[pool] = (struct ebb_pool_rules){
-      .retained_limit_bytes = one_in(3) ? random_number(800) * MIB : EBB_UNKNOWN,
-      .max_jobs = EBB_UNKNOWN,
-      .max_lifetime_ns = EBB_UNKNOWN,
+      .retained_limit_bytes = one_in(2) ? EBB_UNKNOWN : random_number(600) * MIB,
+      .max_jobs = one_in(3) ? 1 + random_number(30) : EBB_UNKNOWN,
+      .max_lifetime_ns = one_in(3) ? 1 + random_number(60 * SEC) : EBB_UNKNOWN,
+      .trim = one_in(3),
+      .trim_wait_ns = one_in(20) ? 0 : random_number(10 * SEC),
+      .mode = one_in(8) ? EBB_MODE_ONESHOT : EBB_MODE_SERVICE,
+      .idle = one_in(10) ? EBB_IDLE_SIGNAL : EBB_IDLE_LEASE,
+      .priority = (uint32_t)random_number(3),
       .footprint_limit_bytes = one_in(3) ? EBB_UNKNOWN : random_number(1500) * MIB,
       .min_lifetime_ns = one_in(20) ? EBB_UNKNOWN : random_number(20 * SEC),
       .min_ready = (uint32_t)random_number(4),
@@ -922,6 +735,8 @@ static void randomize_pool(struct world *world, uint32_t pool) {
   world->pools[pool] = (struct ebb_pool_facts){
       .baseline_bytes = one_in(2) ? EBB_UNKNOWN : random_bytes() / 4,
       .hold_retire_ns = one_in(4) ? random_time() : 0,
+      .hold_refill_ns = one_in(4) ? random_time() : 0,
+      .piece_bytes = one_in(2) ? EBB_UNKNOWN : random_bytes() / 4,
       .requests = one_in(4) ? (uint32_t)random_number(4) : 0,
   };
 }
@@ -937,7 +752,11 @@ static void add_random_worker(struct world *world) {
   worker->since_ns = random_time();
   worker->footprint_bytes = random_bytes();
   worker->rest_bytes = random_bytes();
-  worker->fresh_bytes = one_in(2) ? random_bytes() / 4 : EBB_UNKNOWN;
+  worker->fresh_bytes = one_in(4) ? EBB_UNKNOWN : random_bytes() / 4;
+  worker->jobs = one_in(20) ? EBB_UNKNOWN : random_number(20);
+  worker->turn_ns = one_in(2) ? random_time() : 0;
+  worker->trimmed_ns = one_in(2) ? random_time() : 0;
+  worker->waits = worker->pid == 0 && one_in(2);
   worker->private_bytes = random_bytes();
   worker->private_ns = one_in(2) ? NOW : random_time();
   worker->contribution_permille = one_in(4) ? EBB_UNKNOWN : random_number(1001);
@@ -957,6 +776,7 @@ static void press(struct world *world) {
   for (uint32_t i = 0; i < POOLS_MAX; i++) {
     world->pools[i].requests = 0;
     world->pool_rules[i].footprint_limit_bytes = world->pool_rules[i].retained_limit_bytes = EBB_UNKNOWN;
+    world->pool_rules[i].trim = one_in(3);
   }
   for (uint32_t i = 0; i < world->n_workers; i++)
     if (world->workers[i].state > EBB_SLOT_DUE)
@@ -1006,6 +826,56 @@ static uint64_t left_after(const struct world *world, const struct plan *plan, u
   return left;
 }
 
+/* It was asked to give memory back, not too long ago, and was given the time for it. */
+static bool has_been_trimmed(const struct ebb_worker_facts *worker, const struct ebb_pool_rules *rules) {
+  uint64_t since_ns = worker->trimmed_ns < NOW ? NOW - worker->trimmed_ns : 0;
+  return worker->trimmed_ns != 0 && since_ns < 10 * rules->trim_wait_ns &&
+         (since_ns >= rules->trim_wait_ns || worker->turn_ns > worker->trimmed_ns);
+}
+
+static const char *broken_by_trim(const struct world *world, const struct plan *plan, uint32_t i) {
+  const struct ebb_worker_facts *worker = &world->workers[plan->trims[i].worker];
+  const struct ebb_pool_rules *rules = &world->pool_rules[worker->pool];
+  for (uint32_t j = 0; j < i; j++)
+    if (plan->trims[j].worker == plan->trims[i].worker)
+      return "one is trimmed twice";
+  if (worker->pid <= 0 || worker->generation == 0 || worker->pool >= POOLS_MAX || worker->state != EBB_SLOT_SERVING)
+    return "one that does not serve is trimmed";
+  if (!rules->trim || rules->idle != EBB_IDLE_LEASE || rules->mode == EBB_MODE_ONESHOT)
+    return "one is trimmed that cannot be";
+  if (worker->trimmed_ns != 0 && (worker->trimmed_ns >= NOW || NOW - worker->trimmed_ns < 10 * rules->trim_wait_ns))
+    return "one is trimmed again and again";
+  if (plan->trims[i].reason == REASON_REQUEST || plan->trims[i].reason >= REASON_JOBS)
+    return "one is trimmed for what is no matter of memory";
+  return world->pools[worker->pool].hold_retire_ns > NOW ? "one is trimmed in spite of a hold" : NULL;
+}
+
+static const char *broken_by_start(const struct world *world, const struct plan *plan, uint32_t i) {
+  const struct ebb_worker_facts *worker = &world->workers[plan->starts[i]];
+  if (worker->pid > 0 || !worker->waits || worker->pool >= POOLS_MAX || worker->state == EBB_SLOT_STARTING ||
+      world->pool_rules[worker->pool].mode != EBB_MODE_ONESHOT)
+    return "a piece is started where none waits";
+  if (world->pools[worker->pool].hold_refill_ns > NOW)
+    return "a piece is started in spite of a hold";
+  for (uint32_t j = 0; j < i; j++)
+    if (plan->starts[j] == plan->starts[i])
+      return "a piece is started twice";
+  return NULL;
+}
+
+static const char *broken_by_extras(const struct world *world, const struct plan *plan) {
+  const char *broken = NULL;
+  for (uint32_t i = 0; i < plan->n_trims && !broken; i++)
+    broken = broken_by_trim(world, plan, i);
+  for (uint32_t i = 0; i < plan->n_starts && !broken; i++)
+    broken = broken_by_start(world, plan, i);
+  for (uint32_t pool = 0; pool < POOLS_MAX && !broken; pool++)
+    if (plan->hold_refill[pool] && world->pool_rules[pool].mode != EBB_MODE_ONESHOT &&
+        (world->host.level != EBB_PRESSURE_CRITICAL || !world->pool_rules[pool].min_ready))
+      broken = "refills are held though nothing is critical";
+  return broken;
+}
+
 /* What must hold of the i-th act; returns what does not. */
 static const char *broken_by_act(const struct world *world, const struct plan *plan, uint32_t i) {
   const struct plan_act *act = &plan->acts[i];
@@ -1022,13 +892,22 @@ static const char *broken_by_act(const struct world *world, const struct plan *p
   uint64_t hold_ns = world->pools[worker->pool].hold_retire_ns;
   if (hold_ns > NOW)
     return "one is retired in spite of a hold";
+  const struct ebb_pool_rules *rules = &world->pool_rules[worker->pool];
+  if (rules->mode == EBB_MODE_ONESHOT)
+    return "a piece of work is retired";
+  if (act->reason == REASON_JOBS)
+    return worker->jobs < rules->max_jobs - rules->max_jobs / 8 ? "one is retired that has done few jobs" : NULL;
+  if (act->reason == REASON_AGE)
+    return NOW - worker->born_ns < rules->max_lifetime_ns - rules->max_lifetime_ns / 8 ? "a young one is retired"
+                                                                                       : NULL;
+  if (rules->trim && rules->trim_wait_ns > 0 && rules->idle == EBB_IDLE_LEASE && !has_been_trimmed(worker, rules))
+    return "one is retired that was not asked to give memory back";
   bool fresh = worker->private_ns > 0 && worker->private_ns != EBB_UNKNOWN && worker->private_ns + 2 * SEC >= NOW;
   if (!worker->busy && (!fresh || worker->private_bytes == EBB_UNKNOWN))
     return "one is retired unconfirmed";
   if (worker->busy && act->reason != REASON_FOOTPRINT && act->reason != REASON_RETAINED &&
       act->reason != REASON_CONTRIBUTION)
     return "a busy one is retired";
-  const struct ebb_pool_rules *rules = &world->pool_rules[worker->pool];
   if (act->reason == REASON_CONTRIBUTION && worker->contribution_permille <= rules->contribution_limit_permille)
     return "one is retired that does not contribute that much";
   if (act->reason == REASON_CONTRIBUTION &&
@@ -1068,16 +947,19 @@ static const char *broken_by_plan(const struct world *world, const struct plan *
       return "more are retired than were asked for";
   }
   for (uint32_t i = 0; i < plan->n_confirm; i++)
-    if (act_of(plan, plan->confirm[i]))
-      return "one is retired and to be confirmed";
+    if (act_of(plan, plan->confirm[i]) || trim_of(plan, plan->confirm[i]))
+      return "one is retired or trimmed, and to be confirmed";
   if (contributors > 1)
     return "more than one is retired by contribution";
+  const char *broken = broken_by_extras(world, plan);
+  if (broken)
+    return broken;
   return pressure + idle_contributors > 1 ? "more than one is retired for pressure" : NULL;
 }
 
 static void random_worlds(void **state) {
   (void)state;
-  uint32_t acts[REASON_N] = {0}, confirmed = 0, struck = 0;
+  uint32_t acts[REASON_N] = {0}, confirmed = 0, struck = 0, trims = 0, starts = 0;
   for (int round = 0; round < 20000; round++) {
     char name[32];
     (void)snprintf(name, sizeof(name), "world %d", round);
@@ -1091,13 +973,15 @@ static void random_worlds(void **state) {
       acts[plan.acts[i].reason]++;
     confirmed += plan.n_confirm;
     struck += plan.n_struck;
+    trims += plan.n_trims;
+    starts += plan.n_starts;
   }
   /* The worlds were worth it. */
-  for (int rule = REASON_REQUEST; rule <= REASON_PRESSURE; rule++)
-    if (acts[rule] < 500)
+  for (int rule = REASON_REQUEST; rule <= REASON_AGE; rule++)
+    if (acts[rule] < 300)
       fail_msg("only %u acts by %s", acts[rule], reason__name((enum reason)rule));
-  if (confirmed < 500 || struck < 200)
-    fail_msg("only %u to be confirmed, %u struck", confirmed, struck);
+  if (confirmed < 500 || struck < 200 || trims < 500 || starts < 100)
+    fail_msg("only %u to be confirmed, %u struck, %u trimmed, %u started", confirmed, struck, trims, starts);
 }
 
 /* Reading whom the plan names and asking again comes to an end, also when reading fails. */

@@ -18,7 +18,7 @@ static void add_daemons(const struct snapshot *snapshot, struct json_object *to)
   bool timed = snapshot->alive && snapshot->ebbd.started_ns <= snapshot->now_ns;
   json__number(ebbd, "pid", pid_or_unknown(snapshot->alive, snapshot->pid));
   json__fraction(ebbd, "uptime_s", timed ? snapshot->now_ns - snapshot->ebbd.started_ns : EBB_UNKNOWN, NS_PER_SEC);
-  json__boolean(ebbd, "dry_run", false);
+  json__boolean(ebbd, "dry_run", snapshot->ebbd.rules.dry_run);
   json__number(watch, "pid", pid_or_unknown(snapshot->watched, snapshot->ebbd.watch_pid));
   json__string(watch, "tier", overview__tier(snapshot));
   json__string(watch, "level", overview__level(snapshot));

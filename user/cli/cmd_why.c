@@ -40,6 +40,7 @@ enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_COUNT, UNIT_PERMILLE };
 static enum unit unit_of(enum reason code) {
   switch (code) {
   case REASON_FOOTPRINT:
+  case REASON_RETAINED:
   case REASON_BUDGET:
   case REASON_PRESSURE:
   case REASON_BELOW_BASELINE:
@@ -48,12 +49,15 @@ static enum unit unit_of(enum reason code) {
     return UNIT_BYTES;
   case REASON_CONTRIBUTION:
     return UNIT_PERMILLE;
+  case REASON_AGE:
   case REASON_BUSY:
   case REASON_TOO_YOUNG:
+  case REASON_TRIM:
   case REASON_COOLDOWN:
   case REASON_HOLD:
     return UNIT_NS;
   case REASON_REQUEST:
+  case REASON_JOBS:
   case REASON_STRIKES:
   case REASON_MIN_READY:
     return UNIT_COUNT;
@@ -157,12 +161,27 @@ static void conclude_stuck(const struct answer *answer, struct text *to) {
                     : " It has been told to go.");
 }
 
+/* An empty slot of a oneshot pool. */
+static void conclude_waiting(const struct answer *answer, struct text *to) {
+  const struct snapshot *snapshot = answer->snapshot;
+  char piece[16], available[16], reserve[16];
+  text__addf(
+      to,
+      "There is no worker in this slot: its next piece waits until it fits. A piece of its pool takes up to %s; %s "
+      "are available, of which reserve keeps %s.",
+      text__size(piece, sizeof(piece), snapshot->pools[answer->worker->slot.pool].facts.piece_bytes),
+      text__size(available, sizeof(available), snapshot->host.mem_available_bytes),
+      text__size(reserve, sizeof(reserve), snapshot->ebbd.rules.reserve_bytes));
+}
+
 static void conclude(struct answer *answer) {
   const struct snapshot_worker *worker = answer->worker;
   enum reason outcome = answer->verdict.outcome, order = worker->slot.reason;
   struct text text = TEXT(answer->conclusion);
   bool leaves = worker->state == SNAPSHOT_DUE || worker->state == SNAPSHOT_RETIRING;
-  if (worker->slot.pid <= 0)
+  if (worker->slot.pid <= 0 && worker->slot.waits)
+    conclude_waiting(answer, &text);
+  else if (worker->slot.pid <= 0)
     text__addf(&text, "There is no worker in this slot: it is in state %s.", snapshot__state_name(worker->state));
   else if (leaves && order > REASON_NONE && order < REASON_N)
     text__addf(&text, "It is on its way out already (%s): %s.", reason__name(order), reason__sentence(order));

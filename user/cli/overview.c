@@ -42,6 +42,8 @@ const char *overview__daemons(const struct snapshot *snapshot, char *to, size_t 
     text__addf(&line, ", ebb-watch %d", snapshot->ebbd.watch_pid);
   if (snapshot->watched && overview__tier(snapshot))
     text__addf(&line, " (%s %s)", overview__tier(snapshot), overview__level(snapshot) ?: "?");
+  if (snapshot->ebbd.rules.dry_run)
+    text__add(&line, ", dry run");
   return to;
 }
 

@@ -65,6 +65,8 @@ static struct ebb_worker_facts facts_of(const struct board_slot *slot) {
       .anon_bytes = EBB_UNKNOWN,
       .shmem_bytes = EBB_UNKNOWN,
       .swap_bytes = EBB_UNKNOWN,
+      .trimmed_ns = slot->trimmed_ns,
+      .fresh_bytes = slot->fresh_bytes,
       .rest_bytes = EBB_UNKNOWN,
       .private_bytes = EBB_UNKNOWN,
       .peak_bytes = EBB_UNKNOWN,
@@ -118,7 +120,7 @@ static void count_worker(struct snapshot_pool *pool, const struct snapshot_worke
   pool->due += state == SNAPSHOT_DUE;
   pool->spares += state == SNAPSHOT_SPARE;
   pool->backoff |= state == SNAPSHOT_BACKOFF;
-  pool->warnings |= state == SNAPSHOT_UNLEASED ? TRACE_WARN_UNLEASED : 0;
+  pool->warnings |= state == SNAPSHOT_UNLEASED && pool->board.rules.mode != EBB_MODE_ONESHOT ? TRACE_WARN_UNLEASED : 0;
   pool->warnings |= worker->stuck ? TRACE_WARN_STUCK : 0;
   if (worker->facts.footprint_bytes == EBB_UNKNOWN)
     return;
@@ -157,7 +159,7 @@ static void take_pools(struct snapshot *snapshot, const struct board_view *view)
     struct snapshot_pool *pool = &snapshot->pools[i];
     struct trace_pool record;
     *pool = (struct snapshot_pool){.board = view->pools[i],
-                                   .facts = {.baseline_bytes = EBB_UNKNOWN},
+                                   .facts = {.baseline_bytes = EBB_UNKNOWN, .piece_bytes = EBB_UNKNOWN},
                                    .jobs = snapshot->traced ? 0 : EBB_UNKNOWN,
                                    .footprint_bytes = EBB_UNKNOWN};
     pool->board.name[EBB_NAME_BYTES - 1] = 0;

@@ -168,11 +168,11 @@ static int set_footprint(struct parse *parse, const char *value) {
 
 /* option, the verbs that know it */
 #define ANY ((1u << COMMAND_N) - 1)
-#define WATCHED (1u << COMMAND_RETIRE | 1u << COMMAND_NOTE)
+#define WATCHED (1u << COMMAND_RETIRE | 1u << COMMAND_TRIM | 1u << COMMAND_NOTE)
 #define OPTIONS(X)                                                                                                     \
   X(id, ANY)                                                                                                           \
   X(by, ANY)                                                                                                           \
-  X(gen, WATCHED | 1u << COMMAND_TRIM)                                                                                 \
+  X(gen, WATCHED)                                                                                                      \
   X(refill, 1u << COMMAND_RETIRE)                                                                                      \
   X(what, 1u << COMMAND_HOLD)                                                                                          \
   X(for, 1u << COMMAND_HOLD)                                                                                           \
@@ -288,7 +288,7 @@ static int set_default(struct parse *parse, const char *word) {
 }
 
 static int set_event(struct parse *parse, const char *word) {
-  static const char *const events[] = {"effect", "pressure", "warning", "watch"};
+  static const char *const events[] = {"effect", "pressure", "warning", "watch", "dry-run"};
   for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
     if (strcmp(word, events[i]) == 0) {
       (void)text__copy(parse->command->event, sizeof(parse->command->event), word);

@@ -8,12 +8,16 @@
  *   limit   <pool> footprint=<size>|off retained=<size>|off  or  limit <pool> default
  *   adopt   <pool> <pid>                                     trim   <pool>/<slot> [gen=N]
  *   reload                                                   stop
- *   note    effect|pressure|warning|watch [<pool>[/<slot>]]  (a remark for the audit; changes nothing)
+ *   note    effect|pressure|warning|watch|dry-run [<pool>[/<slot>]]  (a remark for the audit; changes nothing)
  *
- * Any line may carry id=<token> (1 to 39 of A-Z a-z 0-9 . _ : -) and by=<word> (who sent it). A retire or note of the
- * watch also carries what it judged by: reason=<word> footprint=<bytes> limit=<bytes> private=<bytes> freed=<bytes>; a
- * note also gen=N (with a slot) and text=<word>. Words are separated by blanks or tabs; one with a `=` is an option;
+ * Any line may carry id=<token> (1 to 39 of A-Z a-z 0-9 . _ : -) and by=<word> (who sent it). A retire, trim or
+ * note of the watch also carries what it judged by: reason=<word> footprint=<bytes> limit=<bytes> private=<bytes>
+ * freed=<bytes>; a note also gen=N (with a slot) and text=<word>. Words are separated by blanks or tabs; one with a `=` is an option;
  * options may stand anywhere behind the verb. A word that begins with `#` starts a comment. Nothing is unescaped.
+ *
+ * Two verbs mean more when they are by=watch. A hold is kept up by being sent again: it makes one that is there longer, never
+ * shorter, and only its beginning is a record. A refill of a slot that waits (board) lets its next piece start, in spite of
+ * such a hold of the pool's refills.
  */
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H

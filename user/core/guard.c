@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "guard.h"
 
+/* So many times trim_wait after an order to give memory back it counts as never given: a new overrun is a new matter. */
+#define TRIM_WAITS_KEPT 10
+
 #define BIT(guard) (1u << (REASON_##guard - REASON_UNLEASED))
 
 /* Which rule asks which guards. An operator's request overrides what protects from rules. */
@@ -8,66 +11,25 @@
 static const unsigned asked_by[POLICY_RULES_N] = {
     BY(REQUEST) = BIT(UNLEASED) | BIT(LEAVING),
     BY(FOOTPRINT) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(BELOW_BASELINE) | BIT(PRIVATE) | BIT(STRIKES) |
-                    BIT(MIN_READY) | BIT(HOLD),
-    BY(RETAINED) =
-        BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(STRIKES) | BIT(MIN_READY) | BIT(HOLD),
-    BY(CONTRIBUTION) =
-        BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(MIN_GAIN) | BIT(COOLDOWN) | BIT(MIN_READY) | BIT(HOLD),
-    BY(BUDGET) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(MIN_READY) | BIT(HOLD),
-    BY(PRESSURE) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(COOLDOWN) |
+                    BIT(TRIM) | BIT(MIN_READY) | BIT(HOLD),
+    BY(RETAINED) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(STRIKES) | BIT(TRIM) |
                    BIT(MIN_READY) | BIT(HOLD),
+    BY(CONTRIBUTION) = BIT(UNLEASED) | BIT(LEAVING) | BIT(TOO_YOUNG) | BIT(MIN_GAIN) | BIT(COOLDOWN) | BIT(TRIM) |
+                       BIT(MIN_READY) | BIT(HOLD),
+    BY(BUDGET) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(TRIM) | BIT(MIN_READY) |
+                 BIT(HOLD),
+    BY(PRESSURE) = BIT(UNLEASED) | BIT(LEAVING) | BIT(BUSY) | BIT(TOO_YOUNG) | BIT(PRIVATE) | BIT(COOLDOWN) |
+                   BIT(TRIM) | BIT(MIN_READY) | BIT(HOLD),
+    BY(JOBS) = BIT(UNLEASED) | BIT(LEAVING) | BIT(MIN_READY) | BIT(HOLD),
+    BY(AGE) = BIT(UNLEASED) | BIT(LEAVING) | BIT(MIN_READY) | BIT(HOLD),
 };
 
 static bool asks(enum reason rule, enum reason guard) {
   return asked_by[rule - REASON_REQUEST] & 1u << (guard - REASON_UNLEASED);
 }
 
-/* The judgement. */
-
 static const struct ebb_worker_facts *facts_of(const struct judgement *judgement, uint32_t worker) {
   return &judgement->in->workers[worker];
-}
-
-static uint32_t at_most(uint32_t n, uint32_t most) {
-  return n < most ? n : most;
-}
-
-void judgement__init(struct judgement *judgement, const struct policy_input *in, uint32_t asked, bool unguarded) {
-  *judgement = (struct judgement){
-      .in = in,
-      .n_pools = at_most(in->n_pools, EBB_POOLS_MAX),
-      .n_workers = at_most(in->n_workers, EBB_SLOTS_MAX),
-      .asked = asked,
-      .unguarded = unguarded,
-  };
-  for (uint32_t i = 0; i < judgement->n_workers; i++)
-    if (judgement__knows(judgement, i) && in->workers[i].state == EBB_SLOT_SERVING)
-      judgement->serving[in->workers[i].pool]++;
-}
-
-bool judgement__knows(const struct judgement *judgement, uint32_t worker) {
-  const struct ebb_worker_facts *facts = facts_of(judgement, worker);
-  return facts->generation > 0 && facts->pid > 0 && facts->pool < judgement->n_pools;
-}
-
-bool judgement__has_taken(const struct judgement *judgement, uint32_t worker) {
-  return judgement->taken[worker / 64] >> worker % 64 & 1;
-}
-
-static uint32_t counts_as_serving(const struct judgement *judgement, uint32_t worker) {
-  return facts_of(judgement, worker)->state == EBB_SLOT_SERVING && !judgement__has_taken(judgement, worker);
-}
-
-void judgement__take(struct judgement *judgement, uint32_t worker) {
-  judgement->serving[facts_of(judgement, worker)->pool] -= counts_as_serving(judgement, worker);
-  judgement->taken[worker / 64] |= 1ULL << worker % 64;
-}
-
-void judgement__give_back(struct judgement *judgement, uint32_t worker) {
-  if (!judgement__has_taken(judgement, worker))
-    return;
-  judgement->taken[worker / 64] &= ~(1ULL << worker % 64);
-  judgement->serving[facts_of(judgement, worker)->pool] += counts_as_serving(judgement, worker);
 }
 
 /* The guards, in the order of their list. A line's numbers are as told in policy.h. */
@@ -100,8 +62,12 @@ static struct policy_line busy(const struct judgement *judgement, const struct c
   return compared(busy_ns, EBB_UNKNOWN, facts->busy);
 }
 
+uint64_t guard__age_ns(const struct judgement *judgement, uint32_t worker) {
+  return time_between(facts_of(judgement, worker)->born_ns, judgement->in->now_ns);
+}
+
 static struct policy_line too_young(const struct judgement *judgement, const struct claim *claim) {
-  uint64_t age_ns = time_between(facts_of(judgement, claim->worker)->born_ns, judgement->in->now_ns);
+  uint64_t age_ns = guard__age_ns(judgement, claim->worker);
   uint64_t least_ns = rules_of(judgement, claim->worker)->min_lifetime_ns;
   return compared(age_ns, least_ns, least_ns != EBB_UNKNOWN && age_ns < least_ns);
 }
@@ -131,7 +97,8 @@ static struct policy_line below_baseline(const struct judgement *judgement, cons
 
 bool guard__private_is_fresh(const struct judgement *judgement, uint32_t worker) {
   const struct ebb_worker_facts *facts = facts_of(judgement, worker);
-  return facts->private_ns > 0 && facts->private_ns != EBB_UNKNOWN &&
+  bool outdated = facts->private_ns <= facts->trimmed_ns && facts->trimmed_ns < judgement->in->now_ns;
+  return facts->private_ns > 0 && facts->private_ns != EBB_UNKNOWN && !outdated &&
          time_between(facts->private_ns, judgement->in->now_ns) <= POLICY_PRIVATE_FRESH_NS;
 }
 
@@ -166,14 +133,39 @@ static struct policy_line min_gain(const struct judgement *judgement, const stru
   return line;
 }
 
+/* EBB_UNKNOWN: never, or so long ago that it was about something else. */
+static uint64_t time_since_trim(const struct judgement *judgement, uint32_t worker) {
+  uint64_t trimmed_ns = facts_of(judgement, worker)->trimmed_ns;
+  uint64_t since_ns = time_between(trimmed_ns, judgement->in->now_ns);
+  bool forgotten = since_ns / TRIM_WAITS_KEPT >= rules_of(judgement, worker)->trim_wait_ns;
+  return trimmed_ns == 0 || forgotten ? EBB_UNKNOWN : since_ns;
+}
+
 /* A turn that began after the order has read it; a worker that waits for a job reads it with the next one. */
 static struct policy_line trim(const struct judgement *judgement, const struct claim *claim) {
   const struct ebb_worker_facts *facts = facts_of(judgement, claim->worker);
-  uint64_t wait_ns = rules_of(judgement, claim->worker)->trim_wait_ns;
-  if (!facts->trimmed_ns)
-    return compared(EBB_UNKNOWN, wait_ns, false);
-  uint64_t since_ns = time_between(facts->trimmed_ns, judgement->in->now_ns);
-  return compared(since_ns, wait_ns, since_ns < wait_ns && facts->turn_ns <= facts->trimmed_ns);
+  const struct ebb_pool_rules *rules = rules_of(judgement, claim->worker);
+  if (!rules->trim || rules->trim_wait_ns == 0 || rules->idle != EBB_IDLE_LEASE)
+    return compared(EBB_UNKNOWN, EBB_UNKNOWN, false);
+  uint64_t since_ns = time_since_trim(judgement, claim->worker);
+  bool awaited = since_ns < rules->trim_wait_ns && facts->turn_ns <= facts->trimmed_ns;
+  return compared(since_ns, rules->trim_wait_ns, since_ns == EBB_UNKNOWN || awaited);
+}
+
+static bool is_asked_unguarded(const struct judgement *judgement, uint32_t worker) {
+  return judgement->unguarded && worker == judgement->asked;
+}
+
+bool guard__awaits_trim(const struct judgement *judgement, uint32_t worker) {
+  const struct claim claim = {.worker = worker};
+  if (judgement__has_trimmed(judgement, worker))
+    return true;
+  /* What the rules want is asked as if it had not been ordered. */
+  if (!judgement__knows(judgement, worker) || is_asked_unguarded(judgement, worker) ||
+      facts_of(judgement, worker)->state != EBB_SLOT_SERVING)
+    return false;
+  struct policy_line line = trim(judgement, &claim);
+  return line.fires && line.value != EBB_UNKNOWN;
 }
 
 static struct policy_line strikes(const struct judgement *judgement, const struct claim *claim) {
@@ -195,9 +187,8 @@ static struct policy_line cooldown(const struct judgement *judgement, const stru
 }
 
 static struct policy_line min_ready(const struct judgement *judgement, const struct claim *claim) {
-  uint32_t stay = judgement->serving[facts_of(judgement, claim->worker)->pool];
+  uint32_t stay = judgement__serving_without(judgement, claim->worker);
   uint32_t needed = rules_of(judgement, claim->worker)->min_ready;
-  stay -= counts_as_serving(judgement, claim->worker);
   return compared(stay, needed, stay < needed);
 }
 
@@ -250,18 +241,27 @@ static bool is_worth_reading(const struct judgement *judgement, const struct cla
   return asks(claim->rule, weighs) && !guard__private_is_fresh(judgement, claim->worker);
 }
 
+/* What is counted, or ordered, only when all the others agree. */
+static bool comes_last(enum reason guard) {
+  return guard == REASON_STRIKES || guard == REASON_TRIM;
+}
+
 /* Private bytes are dear: they are looked at when nothing else refuses, and a strike is counted when they agree. What
  * was read long ago refuses nobody, or it would never be read again. */
 enum guard_answer guard__answer(const struct judgement *judgement, const struct claim *claim) {
   enum reason weighs = weighing(claim->rule);
-  if (judgement->unguarded && claim->worker == judgement->asked)
+  if (is_asked_unguarded(judgement, claim->worker))
     return GUARD_LETS;
   for (int guard = REASON_UNLEASED; guard <= REASON_HOLD; guard++)
-    if (guard != (int)weighs && guard != REASON_STRIKES && refuses(judgement, claim, (enum reason)guard))
+    if (guard != (int)weighs && !comes_last((enum reason)guard) && refuses(judgement, claim, (enum reason)guard))
       return GUARD_REFUSES;
+  if (asks(claim->rule, REASON_TRIM) && guard__awaits_trim(judgement, claim->worker))
+    return GUARD_REFUSES;
   if (is_worth_reading(judgement, claim))
     return GUARD_ASKS;
   if (guard__is_refuted(judgement, claim))
     return GUARD_REFUSES;
-  return refuses(judgement, claim, REASON_STRIKES) ? GUARD_COUNTS : GUARD_LETS;
+  if (refuses(judgement, claim, REASON_STRIKES))
+    return GUARD_COUNTS;
+  return refuses(judgement, claim, REASON_TRIM) ? GUARD_TRIMS : GUARD_LETS;
 }

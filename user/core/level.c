@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "level.h"
 
+#include "limit.h"
+
 static bool is_near_limit(const struct level_input *in) {
   for (uint32_t i = 0; i < in->n_workers; i++) {
     const struct ebb_worker_facts *worker = &in->workers[i];
-    if (worker->pid <= 0 || worker->pool >= EBB_POOLS_MAX || worker->footprint_bytes == EBB_UNKNOWN)
-      continue;
-    uint64_t limit = in->pool_rules[worker->pool].footprint_limit_bytes;
-    if (limit != EBB_UNKNOWN && worker->footprint_bytes > limit / 2)
+    if (worker->pid > 0 && worker->pool < EBB_POOLS_MAX && limit__is_near(&in->pool_rules[worker->pool], worker))
       return true;
   }
   return false;

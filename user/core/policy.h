@@ -19,6 +19,14 @@
  * acts for pressure, one at a time. A busy worker that it marks due frees nothing yet, so `pressure` may take an idle one
  * in the same judgement. It counts no strikes: its figure is of ten seconds, and while they were counted, `pressure` would
  * take another one.
+ *
+ * Trims: where a pool has trim = yes, a memory rule first wants its worker to be ordered to give memory back, and waits for
+ * a turn at its lease that began after the order and has ended, or for trim_wait. Meanwhile its bytes count as on their way
+ * back: nobody else goes for them. The caller sets facts.trimmed_ns when it has sent the order. One that was given 10 times
+ * trim_wait ago is forgotten.
+ *
+ * Besides, a plan says which pools are to be left without successors for a while (critical pressure; pieces that do not
+ * fit), and which pieces of work are to be started: core/admission.
  */
 #ifndef CORE_POLICY_H
 #define CORE_POLICY_H
@@ -53,7 +61,8 @@ struct policy_input {
 struct plan_act {
   uint32_t worker; /* index into workers */
   enum reason reason;
-  uint64_t limit_bytes; /* that was exceeded; EBB_UNKNOWN: none (request, contribution, pressure) */
+  uint64_t limit_bytes; /* that was exceeded; EBB_UNKNOWN: none (request, contribution, pressure, jobs, age) */
+  bool first;           /* of acts: there is room for its successor beside it: let that one be ready before it goes */
 };
 
 struct plan {
@@ -62,7 +71,12 @@ struct plan {
   uint32_t n_confirm;
   uint32_t confirm[PLAN_ACTS_MAX]; /* workers whose private bytes must be read first */
   uint32_t n_struck;
-  uint32_t struck[PLAN_ACTS_MAX];     /* over a limit, but short of strikes: count one more, a second apart */
+  uint32_t struck[PLAN_ACTS_MAX]; /* over a limit, but short of strikes: count one more, a second apart */
+  uint32_t n_trims;
+  struct plan_act trims[PLAN_ACTS_MAX]; /* that would go, but are to be ordered to give memory back first */
+  uint32_t n_starts;
+  uint32_t starts[PLAN_ACTS_MAX];     /* empty slots of oneshot pools: the next piece fits */
+  bool hold_refill[EBB_POOLS_MAX];    /* pools in which nobody is to be started on its own accord */
   bool below_baseline[EBB_POOLS_MAX]; /* pools whose limit is refused */
 };
 
@@ -72,9 +86,12 @@ void policy__decide(const struct policy_input *in, struct plan *ret_plan);
  * One rule's or guard's numbers, for `ebb why`. What is compared with what; EBB_UNKNOWN where there is nothing:
  *   request         retirements asked for in the pool       0                                             count
  *   footprint       between jobs                            footprint_limit                               bytes
+ *   retained        between jobs, since it was ready        retained_limit                                bytes
  *   contribution    its contribution                        contribution_limit                            per mille
  *   budget          all pools, without those leaving        memory_budget                                 bytes
  *   pressure        what it would free, at most             the most that any one would free              bytes
+ *   jobs            that it has done                        max_jobs, less its jitter                     count
+ *   age             its age                                 max_lifetime, less its jitter                 ns
  *   unleased        -                                       -
  *   leaving         -                                       -
  *   busy            how long it has been                    -                                             ns
@@ -83,6 +100,8 @@ void policy__decide(const struct policy_input *in, struct plan *ret_plan);
  *   private         as last read                            what it must be over                          bytes
  *   min-gain        what it would free: private, of a busy  min_gain                                      bytes
  *                   one not more than it held between jobs
+ *   trim            time since the order; unknown: it has   trim_wait                                     ns
+ *                   still to be given
  *   strikes         counted                                 strikes                                       count
  *   cooldown        time since the last act                 that must have passed                         ns
  *   min-ready       serving workers left if it went         min_ready                                     count
@@ -96,7 +115,7 @@ struct policy_line {
   uint64_t limit; /* … with this */
 };
 
-#define POLICY_RULES_N (REASON_PRESSURE - REASON_REQUEST + 1)
+#define POLICY_RULES_N (REASON_AGE - REASON_REQUEST + 1)
 #define POLICY_GUARDS_N (REASON_HOLD - REASON_UNLEASED + 1)
 
 struct policy_verdict {

@@ -12,8 +12,8 @@
     "under memory pressure, its share of what workers demand is over contribution_limit")                              \
   X(BUDGET, "budget", "all pools together are over memory_budget and it is among the largest idle ones")               \
   X(PRESSURE, "pressure", "the host is under memory pressure and retiring it frees most")                              \
-  X(JOBS, "jobs", "it has done as many jobs as the pool's max_jobs")                                                   \
-  X(AGE, "age", "it has lived for as long as the pool's max_lifetime")
+  X(JOBS, "jobs", "it has done as many jobs as the pool's max_jobs, less its share of the jitter")                     \
+  X(AGE, "age", "it has lived for as long as the pool's max_lifetime, less its share of the jitter")
 
 /* Asked for by an operator or a script; never chosen by a rule. */
 #define REASON_ORDERS(X)                                                                                               \
@@ -32,7 +32,7 @@
   X(BELOW_BASELINE, "below-baseline", "the limit is under 1.2 times what a fresh worker holds")                        \
   X(PRIVATE, "private", "what only this worker holds is not over the limit")                                           \
   X(MIN_GAIN, "min-gain", "retiring it would free less than the pool's min_gain")                                      \
-  X(TRIM, "trim", "it has been ordered to give memory back, and is given the time for it")                             \
+  X(TRIM, "trim", "it is to give memory back first, and is given the time for it")                                     \
   X(STRIKES, "strikes", "it has not been confirmed as often as the pool's strikes")                                    \
   X(COOLDOWN, "cooldown", "the last act for pressure was too short a time ago")                                        \
   X(MIN_READY, "min-ready", "the pool would fall under its min_ready serving workers")                                 \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "turn.h"
 
+#include "limit.h"
+
 /* Each round reads a few private bytes that were not known. */
 #define ROUNDS_MAX 16
 
@@ -23,11 +25,9 @@ void turn__strike(const struct policy_input *in, const struct plan *plan, struct
     struck_ns[worker] = in->now_ns;
     workers[worker].strikes++;
   }
-  for (uint32_t i = 0; i < in->n_workers; i++) {
-    uint64_t limit = in->pool_rules[workers[i].pool].footprint_limit_bytes;
-    if (workers[i].strikes && workers[i].rest_bytes <= limit)
+  for (uint32_t i = 0; i < in->n_workers; i++)
+    if (workers[i].strikes && !limit__is_exceeded(&in->pool_rules[workers[i].pool], &workers[i]))
       workers[i].strikes = 0;
-  }
 }
 
 void turn__acted(struct ebb_host_facts *host, enum reason reason, uint64_t now_ns) {

@@ -199,20 +199,30 @@ static const char *do_resume(const struct call *call) {
   return NULL;
 }
 
+/* The watch keeps its hold up by sending it again, and takes nothing from the one that somebody else has set. true: it is
+ * a hold that was not there before. */
+static bool hold_until(const struct call *call, uint64_t *until_ns) {
+  bool renews = !strcmp(call->command->by, "watch") && call->now_ns < *until_ns;
+  uint64_t asked_ns = call->now_ns + call->command->for_ns;
+  if (!renews || asked_ns > *until_ns)
+    *until_ns = asked_ns;
+  return !renews;
+}
+
 static const char *do_hold(const struct call *call) {
   static const char *const texts[] = {NULL, "retire", "refill", "all"};
   enum command_hold what = call->command->what;
-  uint64_t until_ns = call->now_ns + call->command->for_ns;
+  bool begins[EBB_POOLS_MAX] = {false};
   if (no_place(call))
     return too_many;
   for_each_aim(pool, call) {
     if (what & COMMAND_HOLD_RETIRE)
-      pool->hold_retire_ns = until_ns;
+      begins[pool->index] |= hold_until(call, &pool->hold_retire_ns);
     if (what & COMMAND_HOLD_REFILL)
-      pool->hold_refill_ns = until_ns;
+      begins[pool->index] |= hold_until(call, &pool->hold_refill_ns);
   }
   accept(call, PENDING_NOW);
-  for_each_aim(pool, call) record_pool(call, pool, AUDIT_HOLD, texts[what]);
+  for_each_aim(pool, call) if (begins[pool->index]) record_pool(call, pool, AUDIT_HOLD, texts[what]);
   return NULL;
 }
 

@@ -39,6 +39,7 @@
   X(TAKEOVER, "takeover")                                                                                              \
   X(BACKOFF, "backoff")                                                                                                \
   X(WATCH, "watch")                                                                                                    \
+  X(DRY_RUN, "dry-run")                                                                                                \
   X(WARNING, "warning")                                                                                                \
   X(STOP, "stop")
 

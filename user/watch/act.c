@@ -8,6 +8,7 @@
 #include "fifo.h"
 #include "log.h"
 #include "text.h"
+#include "units.h"
 #include "watch.h"
 
 #define CONTROL_NAME "control"
@@ -36,22 +37,30 @@ static const char *pool_name(const struct watch *watch, uint32_t index) {
   return watch->view.pools[watch->workers[index].pool].name;
 }
 
-static void begin_retire(struct watch *watch, struct text *line, uint32_t index, enum reason reason) {
-  const struct ebb_worker_facts *worker = &watch->workers[index];
-  text__addf(line, "retire %s/%u gen=%u by=watch reason=%s", pool_name(watch, index), worker->slot, worker->generation,
-             reason__name(reason));
+/* Who, why, and what it was judged by. */
+static void begin(struct watch *watch, struct text *line, const char *verb, const struct plan_act *act) {
+  const struct ebb_worker_facts *worker = &watch->workers[act->worker];
+  text__addf(line, "%s %s/%u gen=%u by=watch reason=%s", verb, pool_name(watch, act->worker), worker->slot,
+             worker->generation, reason__name(act->reason));
   add_bytes(line, "footprint", worker->footprint_bytes);
   if (worker->private_ns)
     add_bytes(line, "private", worker->private_bytes);
+  add_bytes(line, "limit", act->limit_bytes);
 }
 
-int act__retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns) {
+static int end(struct watch *watch, struct text *line, const char *rest) {
+  text__addf(line, "%s\n", rest);
+  return send_line(watch, line);
+}
+
+/* In earnest. */
+
+static int retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns) {
   char data[EBB_LINE_BYTES];
   struct text line = TEXT(data);
-  begin_retire(watch, &line, act->worker, act->reason);
-  add_bytes(&line, "limit", act->limit_bytes);
-  text__add(&line, "\n");
-  int error = send_line(watch, &line);
+  struct ebb_worker_facts *worker = &watch->workers[act->worker];
+  begin(watch, &line, "retire", act);
+  int error = end(watch, &line, act->first ? " refill=first" : " refill=after");
   if (error)
     return error;
   struct follow *follow = &watch->follows[act->worker];
@@ -59,15 +68,101 @@ int act__retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns
   follow->asked_ns = now_ns;
   follow->asked_for = act->reason;
   turn__acted(&watch->host, act->reason, now_ns);
+  if (act->reason == REASON_REQUEST)
+    watch->pools[worker->pool].requests--;
+  worker->state = EBB_SLOT_DUE;
   return 0;
 }
+
+static int trim(struct watch *watch, const struct plan_act *act, uint64_t now_ns) {
+  char data[EBB_LINE_BYTES];
+  struct text line = TEXT(data);
+  begin(watch, &line, "trim", act);
+  int error = end(watch, &line, "");
+  if (error)
+    return error;
+  watch->follows[act->worker].trimmed_ns = watch->workers[act->worker].trimmed_ns = now_ns;
+  turn__acted(&watch->host, act->reason, now_ns);
+  return 0;
+}
+
+static int hold_refill(struct watch *watch, uint32_t pool, uint64_t now_ns) {
+  char data[EBB_LINE_BYTES];
+  struct text line = TEXT(data);
+  struct held *held = &watch->held[pool];
+  if (held->at_ns && now_ns - held->at_ns < HOLD_AGAIN_NS)
+    return 0;
+  text__addf(&line, "hold %s what=refill for=%llus by=watch", watch->view.pools[pool].name,
+             (unsigned long long)(HOLD_NS / NS_PER_SEC));
+  int error = end(watch, &line, "");
+  if (!error)
+    held->at_ns = now_ns;
+  return error;
+}
+
+static int start(struct watch *watch, uint32_t index, uint64_t now_ns) {
+  char data[EBB_LINE_BYTES];
+  struct text line = TEXT(data);
+  struct ebb_worker_facts *worker = &watch->workers[index];
+  text__addf(&line, "refill %s/%u by=watch", pool_name(watch, index), worker->slot);
+  int error = end(watch, &line, "");
+  if (error)
+    return error;
+  watch->follows[index].started_ns = now_ns;
+  worker->state = EBB_SLOT_STARTING;
+  return 0;
+}
+
+/* In a dry run. Each thing is said once for as long as it stays so. */
+
+static bool is_news(struct said *said, uint32_t bit, uint64_t now_ns) {
+  if (now_ns - said->at_ns > SAID_NS)
+    said->mask = 0;
+  bool news = !(said->mask & 1u << bit);
+  *said = (struct said){.mask = said->mask | 1u << bit, .at_ns = now_ns};
+  return news;
+}
+
+static int say(struct watch *watch, const struct plan_act *act, const char *rest, uint64_t now_ns) {
+  char data[EBB_LINE_BYTES];
+  struct text line = TEXT(data);
+  if (!is_news(&watch->follows[act->worker].said, act->reason, now_ns))
+    return 0;
+  begin(watch, &line, "note dry-run", act);
+  return end(watch, &line, rest);
+}
+
+/* What somebody asked for is done. */
+static int say_retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns) {
+  return act->reason == REASON_REQUEST ? retire(watch, act, now_ns) : say(watch, act, " text=retire", now_ns);
+}
+
+static int say_trim(struct watch *watch, const struct plan_act *act, uint64_t now_ns) {
+  return say(watch, act, " text=trim", now_ns);
+}
+
+static int say_hold_refill(struct watch *watch, uint32_t pool, uint64_t now_ns) {
+  if (is_news(&watch->held[pool].said, REASON_HOLD, now_ns))
+    act__note(watch, "dry-run", watch->view.pools[pool].name, -1, 0, reason__name(REASON_HOLD), EBB_UNKNOWN,
+              "hold-refill");
+  return 0;
+}
+
+const struct actions *act__actions(const struct watch *watch) {
+  static const struct actions in_earnest = {retire, trim, hold_refill, start};
+  static const struct actions dry_run = {say_retire, say_trim, say_hold_refill, start};
+  return watch->view.ebbd.rules.dry_run ? &dry_run : &in_earnest;
+}
+
+/* Besides. */
 
 int act__again(struct watch *watch, uint32_t index) {
   char data[EBB_LINE_BYTES];
   struct text line = TEXT(data);
-  begin_retire(watch, &line, index, REASON_SCALE); /* an order, not a wish: ebbd knows why it is due */
-  text__add(&line, "\n");
-  return send_line(watch, &line);
+  /* An order, not a wish: ebbd knows why it is due. */
+  const struct plan_act act = {.worker = index, .reason = REASON_SCALE, .limit_bytes = EBB_UNKNOWN};
+  begin(watch, &line, "retire", &act);
+  return end(watch, &line, "");
 }
 
 void act__note(struct watch *watch, const char *event, const char *pool, int64_t slot, uint32_t generation,

@@ -5,6 +5,7 @@
 
 #include "ebb/lease.h"
 #include "jobstats.h"
+#include "limit.h"
 #include "text.h"
 #include "watch.h"
 
@@ -70,6 +71,16 @@ static void count(struct watch *watch, const struct sensor_event *event, const c
   seqfile__store(&watch->trace, &trace__of(&watch->trace)->jobs[index], &record, sizeof(record));
 }
 
+/* Near a limit, or through with the turn in which it was to give memory back. */
+static bool is_to_be_judged(const struct watch *watch, const struct sensor_event *event) {
+  const struct ebb_worker_facts *worker = &watch->workers[event->worker];
+  const struct ebb_pool_rules *rules = &watch->rules[worker->pool];
+  uint64_t limit = limit__lowest_bytes(rules, worker);
+  bool near = limit != EBB_UNKNOWN && (event->after_bytes == EBB_UNKNOWN || event->after_bytes + NEAR_BYTES >= limit);
+  return near || worker->jobs >= limit__jobs(rules, worker) ||
+         (worker->trimmed_ns && worker->turn_ns > worker->trimmed_ns);
+}
+
 /* Between two jobs: what is held now is what its jobs left behind. true: it should be judged now. */
 static bool came_to_rest(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
@@ -77,11 +88,10 @@ static bool came_to_rest(struct watch *watch, const struct sensor_event *event, 
     worker->rest_bytes = event->after_bytes;
   if (worker->state == EBB_SLOT_DUE)
     (void)act__again(watch, event->worker);
-  uint64_t limit = watch->rules[worker->pool].footprint_limit_bytes;
-  bool near = limit != EBB_UNKNOWN && (event->after_bytes == EBB_UNKNOWN || event->after_bytes + NEAR_BYTES >= limit);
-  if (near)
-    gather__worker(watch, event->worker, true, now_ns);
-  return near;
+  if (!is_to_be_judged(watch, event))
+    return false;
+  gather__worker(watch, event->worker, true, now_ns);
+  return true;
 }
 
 bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
@@ -89,6 +99,8 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   char label[EBB_LABEL_BYTES] = "-";
   follow->released_ns = event->at_ns;
+  if (event->held_ns < event->at_ns) /* an unknown one is not */
+    worker->turn_ns = event->at_ns - event->held_ns;
   if (was_job(watch, event, label)) {
     worker->jobs++;
     count(watch, event, label);

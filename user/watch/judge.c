@@ -30,9 +30,26 @@ static void warn_all(struct watch *watch, const struct plan *plan) {
       watch->warnings[i] &= ~TRACE_WARN_BELOW_BASELINE;
     watch->warnings[i] &= ~TRACE_WARN_UNLEASED; /* ebbd has said that one; here it is only shown */
   }
-  for (uint32_t i = 0; i < watch->n_workers; i++)
-    if (watch->workers[i].state == EBB_SLOT_UNLEASED && watch->workers[i].pid > 0)
-      watch->warnings[watch->workers[i].pool] |= TRACE_WARN_UNLEASED;
+  for (uint32_t i = 0; i < watch->n_workers; i++) {
+    const struct ebb_worker_facts *worker = &watch->workers[i];
+    if (worker->state == EBB_SLOT_UNLEASED && worker->pid > 0 && watch->rules[worker->pool].mode != EBB_MODE_ONESHOT)
+      watch->warnings[worker->pool] |= TRACE_WARN_UNLEASED;
+  }
+}
+
+static int act(struct watch *watch, const struct plan *plan, uint64_t now_ns) {
+  const struct actions *actions = act__actions(watch);
+  int error = 0;
+  for (uint32_t i = 0; i < plan->n_acts && !error; i++)
+    error = actions->retire(watch, &plan->acts[i], now_ns);
+  for (uint32_t i = 0; i < plan->n_trims && !error; i++)
+    error = actions->trim(watch, &plan->trims[i], now_ns);
+  for (uint32_t i = 0; i < plan->n_starts && !error; i++)
+    error = actions->start(watch, plan->starts[i], now_ns);
+  for (uint32_t i = 0; i < watch->view.n_pools && !error; i++)
+    if (plan->hold_refill[i])
+      error = actions->hold_refill(watch, i, now_ns);
+  return error;
 }
 
 void judge__turn(struct watch *watch, uint64_t now_ns) {
@@ -51,15 +68,7 @@ void judge__turn(struct watch *watch, uint64_t now_ns) {
   turn__decide(&in, read_private, &reading, &plan);
   turn__strike(&in, &plan, watch->workers, watch->struck_ns);
   warn_all(watch, &plan);
-  for (uint32_t i = 0; i < plan.n_acts; i++) {
-    int error = act__retire(watch, &plan.acts[i], now_ns);
-    if (error) { /* said again at the next turn */
-      log__warning("the control FIFO takes no command: %s", strerror(-error));
-      return;
-    }
-    struct ebb_worker_facts *worker = &watch->workers[plan.acts[i].worker];
-    worker->state = EBB_SLOT_DUE;
-    if (plan.acts[i].reason == REASON_REQUEST)
-      watch->pools[worker->pool].requests--;
-  }
+  int error = watch->view.ebbd.stopping ? 0 : act(watch, &plan, now_ns); /* of one that stops nothing is to be had */
+  if (error)                                                             /* said again at the next turn */
+    log__warning("the control FIFO takes no command: %s", strerror(-error));
 }

@@ -81,11 +81,14 @@ void record__restore(struct watch *watch, uint32_t index) {
   worker->jobs = before.facts.jobs;
   worker->peak_bytes = before.facts.peak_bytes;
   worker->rest_bytes = before.facts.rest_bytes;
+  worker->turn_ns = before.facts.turn_ns;
   watch->follows[index].label_sequence = before.label_sequence;
 }
 
 void record__restore_pool(struct watch *watch, uint32_t pool) {
   struct trace_pool before;
-  if (trace__pool(&watch->trace, pool, &before) == 0 && !strcmp(before.name, watch->view.pools[pool].name))
-    watch->warnings[pool] = before.warnings;
+  if (trace__pool(&watch->trace, pool, &before) || strcmp(before.name, watch->view.pools[pool].name))
+    return;
+  watch->warnings[pool] = before.warnings;
+  piece__ended(&watch->pieces[pool], before.facts.piece_bytes);
 }

@@ -271,6 +271,7 @@ int watch__run(struct watch *watch, const struct options *options) {
     return error;
   protect();
   confine();
+  (void)memcg__find(&watch->memcg); /* without one, the host's memory is ours */
   jobs__restore(watch);
   say_what_it_sees(watch);
   error = sd_event_loop(watch->event);

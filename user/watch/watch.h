@@ -16,8 +16,10 @@
 #include "board.h"
 #include "contribution.h"
 #include "level.h"
+#include "memcg.h"
 #include "moved.h"
 #include "options.h"
+#include "piece.h"
 #include "policy.h"
 #include "pressure.h"
 #include "psi.h"
@@ -28,7 +30,16 @@
 #define ASKED_NS (2000ULL * 1000000ULL)  /* a command that has had no effect by then is given again */
 #define EFFECT_NS (1000ULL * 1000000ULL) /* how long after a worker has gone its effect is looked at */
 #define EFFECTS_MAX 64
+#define HOLD_NS (5000ULL * 1000000ULL)       /* how long a hold of refills lasts that is not renewed … */
+#define HOLD_AGAIN_NS (2000ULL * 1000000ULL) /* … and when it is */
+#define SAID_NS (10000ULL * 1000000ULL)      /* dry run: said again when it has not been so for that long */
 #define BELL_FD 3
+
+/* Dry run: what has been said of a worker or pool, and is still so. */
+struct said {
+  uint32_t mask;  /* 1 << enum reason */
+  uint64_t at_ns; /* when it was last so */
+};
 
 /* What the watch remembers of a worker beside its facts. */
 struct follow {
@@ -40,7 +51,10 @@ struct follow {
   uint64_t armed_bytes; /* threshold at the sensor; EBB_UNKNOWN: none */
   uint64_t asked_ns;    /* when its retirement was last asked for */
   enum reason asked_for;
-  bool unseen;             /* asked just now, and the board does not show it yet */
+  bool unseen;         /* asked just now, and the board does not show it yet */
+  uint64_t trimmed_ns; /* when it was last ordered, by us, to give memory back */
+  uint64_t started_ns; /* of an empty slot: when we last let its next piece start */
+  struct said said;
   uint64_t held_bytes;     /* its footprint before it began to go */
   uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
   bool begun;              /* it has been looked at for labels */
@@ -59,6 +73,12 @@ struct effect {
   uint32_t some_permille; /* before */
 };
 
+/* Of a pool: the hold of refills that we keep up. */
+struct held {
+  uint64_t at_ns; /* when it was last sent; 0: never */
+  struct said said;
+};
+
 struct watch {
   const struct options *options;
   sd_event *event;
@@ -73,8 +93,9 @@ struct watch {
   bool psi_missing;   /* said once */
   struct pressure pressure;
   struct level level;
-  struct moved moved;
   struct contribution contribution;
+  struct memcg memcg;
+  struct moved moved;
   uint64_t ticked_ns, sampled_ns;
   bool labels_lost; /* by any worker */
   struct board_view view;
@@ -82,6 +103,8 @@ struct watch {
   struct ebb_host_facts host;
   struct ebb_pool_facts pools[EBB_POOLS_MAX];
   struct ebb_pool_rules rules[EBB_POOLS_MAX];
+  struct piece pieces[EBB_POOLS_MAX]; /* of oneshot pools */
+  struct held held[EBB_POOLS_MAX];
   struct ebb_worker_facts workers[EBB_SLOTS_MAX];
   struct follow follows[EBB_SLOTS_MAX];
   uint64_t struck_ns[EBB_SLOTS_MAX];
@@ -93,9 +116,11 @@ struct watch {
 /* watch.c. 0, or negative errno (said already). */
 int watch__run(struct watch *watch, const struct options *options);
 
-/* gather.c: bring the facts up to date. */
-int gather__board(struct watch *watch, uint64_t now_ns); /* workers that came and went, rules, holds */
-void gather__host(struct watch *watch, uint64_t now_ns); /* memory, pressure */
+/* gather_board.c: bring the facts up to date: workers that came and went, rules, holds. */
+int gather__board(struct watch *watch, uint64_t now_ns);
+/* gather_host.c: memory, pressure. */
+void gather__host(struct watch *watch, uint64_t now_ns);
+/* gather.c: what the workers hold. */
 void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t now_ns);
 void gather__workers(struct watch *watch, uint64_t now_ns); /* all, cheaply, and sums and shares over them */
 void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns);
@@ -103,8 +128,15 @@ void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns);
 /* judge.c: decide, and act on it. */
 void judge__turn(struct watch *watch, uint64_t now_ns);
 
-/* act.c: lines for the control FIFO. 0 or negative errno. */
-int act__retire(struct watch *watch, const struct plan_act *act, uint64_t now_ns);
+/* act.c: what a plan asks for. 0 or negative errno: to be said again at the next turn. */
+struct actions {
+  int (*retire)(struct watch *watch, const struct plan_act *act, uint64_t now_ns);
+  int (*trim)(struct watch *watch, const struct plan_act *act, uint64_t now_ns);
+  int (*hold_refill)(struct watch *watch, uint32_t pool, uint64_t now_ns);
+  int (*start)(struct watch *watch, uint32_t index, uint64_t now_ns);
+};
+/* Lines for the control FIFO; or, in a dry run, remarks on what would be done. */
+const struct actions *act__actions(const struct watch *watch);
 int act__again(struct watch *watch, uint32_t index); /* the job of a due worker has ended */
 void act__note(struct watch *watch, const char *event, const char *pool, int64_t slot, uint32_t generation,
                const char *reason, uint64_t freed_bytes, const char *text);
