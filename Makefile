@@ -34,6 +34,7 @@ units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
 helpers := $(wildcard tests/lib/*.c)
 fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
+simulate := $(wildcard tools/simulate/*.c)
 bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
 bench_parts := tools/bench/hand.c tools/bench/setting.c
 
@@ -52,7 +53,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-fuzz check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
+.PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
         build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -66,7 +67,7 @@ check: setup ## all tests: unit and old bad input (sanitized), protocol model, B
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-fuzz check-model check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
+check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
@@ -91,6 +92,9 @@ bench: setup ## costs and reaction times, as ratios within one run
 bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
+
+simulate: $(B)/simulate ## simulated weeks, with ebb and doing nothing; SCENARIO=file, or all
+	$(Q)$(B)/simulate $(if $(SCENARIO),$(SCENARIO),--table $(wildcard tests/scenarios/*.ini))
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
@@ -184,7 +188,7 @@ helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next) $(B)/faulty/ebbd build-fuzz
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/simulate $(next) $(B)/faulty/ebbd build-fuzz
 build-fuzz: $(fuzz_bins)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
@@ -193,6 +197,10 @@ build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/
 # What tests let fail: sanitized, with the points of user/base/fault.h.
 $(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) $(LIBS_LOOP))
+
+# Weeks in seconds: the policy over a simulated host.
+$(B)/simulate: $(call obj,$(simulate)) $(B)/libcommon.a
+	$(call link,-ljson-c -lm)
 
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) -lcmocka)
