@@ -116,7 +116,7 @@ help: ## this list
 
 define link
 $(call say,LINK,$@)
-$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a,$^) \
+$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a %simulate-san.a,$^) \
   $(filter %common.a %common-san.a,$^) $(LIBS_COMMON) $(1)
 endef
 
@@ -125,7 +125,8 @@ $(B)/libcommon.a: $(call obj,$(common))
 $(B)/libcommon-san.a: $(call san,$(common))
 $(B)/libkern.a: $(call obj,$(kern))
 $(B)/libcli-san.a: $(call san,$(filter-out %/main.c,$(cli)))
-$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a:
+$(B)/libsimulate-san.a: $(call san,$(filter-out %/main.c,$(simulate)))
+$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a $(B)/libsimulate-san.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -206,8 +207,8 @@ $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) -lcmocka)
 # Fuzz targets: for `make check` with a main that replays files, for `make fuzz` all of it once more with libFuzzer.
 FUZZ_MAIN ?= $(B)/san/tests/fuzz/replay.o
-$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI))
+$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libsimulate-san.a $(B)/libcommon-san.a
+	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI) -lm)
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) $(LIBS_KERN) -lcmocka)
 $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)

@@ -4,8 +4,9 @@
 
     tests/run.py --build DIR [--only unit|fuzz|model|scenario|bpf|e2e|proc] [-v] [pattern…]
 
-`fuzz`: each fuzz target with the inputs that are kept for it. `scenario`: each simulated one, and what breaks it. `proc`:
-the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is like that).
+`fuzz`: each fuzz target with the inputs that are kept for it. `scenario`: each simulated one, and what breaks it; and what
+was recorded. `proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is
+like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
@@ -178,7 +179,7 @@ def find(build, only, patterns):
              "fuzz": [os.path.join(build, "fuzz", os.path.basename(path).removesuffix(".c"))
                       for path in scripts(os.path.join(TESTS, "fuzz"), r"fuzz_\w+\.c")],
              "model": scripts(os.path.join(TESTS, "model"), r".*\.py"),
-             "scenario": scripts(os.path.join(TESTS, "scenarios"), r".*\.ini"),
+             "scenario": scripts(os.path.join(TESTS, "scenarios"), r".*\.(ini|tape)"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}
     paths["proc"] = [path for path in paths["e2e"] if os.geteuid() == 0 and not has_mark(path, "once")]

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "expect.h"
+#include "replay.h"
 #include "report.h"
 #include "source.h"
 #include "world.h"
@@ -14,9 +15,18 @@
 
 const char *argp_program_version = "simulate " EBB_VERSION;
 
-enum { OPTION_CSV = 256, OPTION_JSON, OPTION_TABLE, OPTION_NO_WATCHDOG, OPTION_MUTANTS };
+enum {
+  OPTION_CSV = 256,
+  OPTION_JSON,
+  OPTION_TABLE,
+  OPTION_NO_WATCHDOG,
+  OPTION_MUTANTS,
+  OPTION_REPLAY,
+  OPTION_AT,
+  OPTION_EXPLAIN
+};
 
-enum form { FORM_TABLE, FORM_CSV, FORM_JSON, FORM_COMPARISON, FORM_MUTANTS };
+enum form { FORM_TABLE, FORM_CSV, FORM_JSON, FORM_COMPARISON, FORM_MUTANTS, FORM_REPLAY };
 
 struct arguments {
   enum form form;
@@ -24,6 +34,7 @@ struct arguments {
   int n_sets;
   const char *sets[SETS_MAX];
   char days[64], seed[64];
+  struct replay_question question;
   int n_paths;
   char **paths;
 };
@@ -36,6 +47,9 @@ static const struct argp_option table[] = {
     {"mutant", 'm', "NAME", 0, "Run that mutant, which has to break its bounds", 0},
     {"mutants", OPTION_MUTANTS, 0, 0, "Names of the scenario's mutants", 0},
     {"table", OPTION_TABLE, 0, 0, "A row for each scenario: with ebb, and doing nothing", 0},
+    {"replay", OPTION_REPLAY, 0, 0, "The files are what ebb-watch --record has written: judge it again", 1},
+    {"at", OPTION_AT, "N", 0, "The N-th judgement (default the last)", 1},
+    {"explain", OPTION_EXPLAIN, "POOL/SLOT", 0, "All that spoke for and against that worker there", 1},
     {"csv", OPTION_CSV, 0, 0, "metric,value", 0},
     {"json", OPTION_JSON, 0, 0, "One object", 0},
     {0},
@@ -78,6 +92,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     return 0;
   case OPTION_MUTANTS:
     arguments->form = FORM_MUTANTS;
+    return 0;
+  case OPTION_REPLAY:
+    arguments->form = FORM_REPLAY;
+    return 0;
+  case OPTION_AT:
+    arguments->question.at = (unsigned)strtoul(arg, NULL, 10);
+    return 0;
+  case OPTION_EXPLAIN:
+    arguments->question.who = arg;
     return 0;
   case ARGP_KEY_ARGS:
     arguments->paths = state->argv + state->next;
@@ -149,6 +172,8 @@ static int list_mutants(const struct arguments *arguments, const struct source *
 
 static int take(const struct arguments *arguments, const char *path) {
   struct sources sources;
+  if (arguments->form == FORM_REPLAY)
+    return replay__run(path, &arguments->question, stdout);
   int r = sources__read(&sources, path);
   if (r) {
     (void)fprintf(stderr, "simulate: %s: %s\n", path, strerror(-r));
@@ -165,11 +190,11 @@ int main(int argc, char **argv) {
   static const struct argp argp = {
       .options = table,
       .parser = parse,
-      .args_doc = "SCENARIO...",
+      .args_doc = "SCENARIO...\n--replay TAPE...",
       .doc =
           "Runs the policy of ebb over a simulated host, and checks what the scenario expects of it.\v"
           "What a scenario says is told by tools/simulate/scenario.h. Exit status: 0, 1 when a bound is broken (of a "
-          "mutant: kept), 2 for a bad scenario.",
+          "mutant: kept), 2 for a bad file. With --replay: 1 when a decision is another one than then.",
   };
   struct arguments arguments = {.form = FORM_TABLE};
   argp_err_exit_status = 2;
