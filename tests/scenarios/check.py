@@ -47,6 +47,12 @@ def seed_decides(path):
     return faults
 
 
+def is_decided_the_same_again(path):
+    """What is recorded of it, and replayed."""
+    with tempfile.NamedTemporaryFile(suffix=".tape") as file:
+        return complain(simulate("--set", SHORT, "--record", file.name, path), 0, 1) or is_decided_as_it_was(file.name)
+
+
 def case(name, check, *arguments):
     started = time.monotonic()
     faults = check(*arguments)
@@ -113,7 +119,8 @@ def check_scenario(path):
     mutants = listed.stdout.split()
     if not mutants:
         sys.exit(f"{path}: no mutant: nobody knows whether its bounds say anything")
-    good = [case("bounds_are_kept", bounds_are_kept, path), case("seed_decides", seed_decides, path)]
+    good = [case("bounds_are_kept", bounds_are_kept, path), case("seed_decides", seed_decides, path),
+            case("is_decided_the_same_again", is_decided_the_same_again, path)]
     return good + [case(f"mutant_{name}", mutant_is_found, path, name) for name in mutants]
 
 

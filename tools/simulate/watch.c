@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "watch.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "baseline.h"
 #include "world.h"
@@ -122,6 +124,24 @@ static void read_private(void *arg, uint32_t index) {
   world->measure.reads++;
 }
 
+static int put(void *arg, const char *bytes, size_t n) {
+  return fwrite(bytes, 1, n, arg) == n ? 0 : -EIO;
+}
+
+static void record(struct world *world, const struct policy_input *in, const struct plan *plan) {
+  struct watch *watch = &world->watch;
+  const char *names[EBB_POOLS_MAX];
+  if (!watch->record)
+    return;
+  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++)
+    names[i] = world->scenario->config.pools[i].name;
+  tape__take(watch->tape, in, plan, names);
+  if (!tape__write(watch->tape, put, watch->record))
+    return;
+  perror("simulate: nothing more is recorded");
+  watch->record = NULL;
+}
+
 static void act(struct world *world, const struct plan_act *act) {
   struct watch *watch = &world->watch;
   keeper__obey(world, act);
@@ -143,13 +163,14 @@ static void judge(struct world *world) {
       .now_ns = world->now_ns,
   };
   turn__decide(&in, read_private, world, &plan);
+  record(world, &in, &plan);
   turn__strike(&in, &plan, watch->workers, watch->struck_ns);
   measure__judged(&world->measure, &plan);
   for (uint32_t i = 0; i < plan.n_acts; i++)
     act(world, &plan.acts[i]);
 }
 
-void watch__init(struct world *world) {
+void watch__init(struct world *world, FILE *record) {
   struct watch *watch = &world->watch;
   pressure__init(&watch->pressure);
   contribution__init(&watch->contribution, PAGE_BYTES);
@@ -157,6 +178,15 @@ void watch__init(struct world *world) {
   for (uint32_t i = 0; i < world->scenario->config.n_pools; i++)
     watch->rules[i] = world->scenario->config.pools[i].rules;
   watch->tick_ns = world->now_ns;
+  watch->record = record;
+  watch->tape = record ? calloc(1, sizeof(*watch->tape)) : NULL;
+  if (record && !watch->tape)
+    abort();
+}
+
+void watch__done(struct world *world) {
+  free(world->watch.tape);
+  world->watch.tape = NULL;
 }
 
 /* Without the watchdog time passes all the same: what the host does is worked out once a second. */

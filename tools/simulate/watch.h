@@ -10,11 +10,13 @@
 #define SIMULATE_WATCH_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "contribution.h"
 #include "level.h"
 #include "moved.h"
 #include "pressure.h"
+#include "tape.h"
 #include "turn.h"
 
 struct watch {
@@ -28,11 +30,14 @@ struct watch {
   struct moved moved;
   struct contribution contribution;
   uint64_t tick_ns; /* the next one */
+  FILE *record;     /* all judgements go there, as from ebb-watch --record; NULL: nowhere */
+  struct tape *tape;
 };
 
 struct world;
 
-void watch__init(struct world *world);
+void watch__init(struct world *world, FILE *record);
+void watch__done(struct world *world);
 void watch__tick(struct world *world);
 /* A worker has come to the end of a job. */
 void watch__released(struct world *world, uint32_t worker);

@@ -71,19 +71,20 @@ static void happen(struct world *world) {
   settle(world);
 }
 
-void world__run(struct world *world, const struct scenario *scenario) {
+void world__run(struct world *world, const struct scenario *scenario, FILE *record) {
   memset(world, 0, sizeof(*world));
   world->scenario = scenario;
   world->now_ns = WORLD_START_NS;
   uint64_t end_ns = WORLD_START_NS + scenario->run.lasts_ns;
   arrivals__init(&world->arrivals, scenario, world->now_ns);
   keeper__init(world);
-  watch__init(world);
+  watch__init(world, record);
   for (settle(world); world->now_ns < end_ns; happen(world))
     pass(world, least(next_ns(world), end_ns));
   world->measure.stall_some = world->host.some_us / 1e6;
   world->measure.stall_full = world->host.full_us / 1e6;
   measure__finish(&world->measure);
+  watch__done(world);
   for (uint32_t i = 0; i < EBB_POOLS_MAX; i++)
     queue__done(&world->queues[i]);
 }

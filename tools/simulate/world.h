@@ -23,7 +23,7 @@ struct world {
   struct measure measure;
 };
 
-/* All of it, from the begin to the end. The scenario is settled, and stays. */
-void world__run(struct world *world, const struct scenario *scenario);
+/* All of it, from the begin to the end. The scenario is settled, and stays. record: see struct watch. */
+void world__run(struct world *world, const struct scenario *scenario, FILE *record);
 
 #endif
