@@ -34,6 +34,7 @@ units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
 helpers := $(wildcard tests/lib/*.c)
 fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
+simulate := $(wildcard tools/simulate/*.c)
 bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
 bench_parts := tools/bench/hand.c tools/bench/setting.c
 
@@ -52,7 +53,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all demo check check-unit check-fuzz check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
+.PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
         build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -66,7 +67,7 @@ check: setup ## all tests: unit and old bad input (sanitized), protocol model, B
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 
-check-unit check-fuzz check-model check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
+check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc: check-%: all build-tests build-bench ## only these tests
 	$(Q)$(PYTHON) tests/run.py --build $(B) --only $*
 
 check-vm: ## the BPF and core end-to-end tests on real kernels in emulated machines; KERNELS="6.1 6.12", or all
@@ -92,6 +93,9 @@ bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 
+simulate: $(B)/simulate ## simulated weeks, with ebb and doing nothing; SCENARIO=file, or all
+	$(Q)$(B)/simulate $(if $(SCENARIO),$(SCENARIO),--table $(wildcard tests/scenarios/*.ini))
+
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
 
@@ -112,7 +116,7 @@ help: ## this list
 
 define link
 $(call say,LINK,$@)
-$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a,$^) \
+$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %kern.a,$^) $(filter %cli-san.a %simulate-san.a,$^) \
   $(filter %common.a %common-san.a,$^) $(LIBS_COMMON) $(1)
 endef
 
@@ -121,7 +125,8 @@ $(B)/libcommon.a: $(call obj,$(common))
 $(B)/libcommon-san.a: $(call san,$(common))
 $(B)/libkern.a: $(call obj,$(kern))
 $(B)/libcli-san.a: $(call san,$(filter-out %/main.c,$(cli)))
-$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a:
+$(B)/libsimulate-san.a: $(call san,$(filter-out %/main.c,$(simulate)))
+$(B)/libcommon.a $(B)/libcommon-san.a $(B)/libkern.a $(B)/libcli-san.a $(B)/libsimulate-san.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -184,7 +189,7 @@ helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(next) $(B)/faulty/ebbd build-fuzz
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/simulate $(next) $(B)/faulty/ebbd build-fuzz
 build-fuzz: $(fuzz_bins)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
@@ -194,12 +199,16 @@ build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/
 $(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) $(LIBS_LOOP))
 
+# Weeks in seconds: the policy over a simulated host.
+$(B)/simulate: $(call obj,$(simulate)) $(B)/libcommon.a
+	$(call link,-ljson-c -lm)
+
 $(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) -lcmocka)
 # Fuzz targets: for `make check` with a main that replays files, for `make fuzz` all of it once more with libFuzzer.
 FUZZ_MAIN ?= $(B)/san/tests/fuzz/replay.o
-$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI))
+$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libsimulate-san.a $(B)/libcommon-san.a
+	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI) -lm)
 $(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
 	$(call link,$(SANFLAGS) $(LIBS_KERN) -lcmocka)
 $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Run the tests: one line a file, then what was skipped and why, then `N passed, N failed, N skipped`.
 
-    tests/run.py --build DIR [--only unit|fuzz|model|bpf|e2e|proc] [-v] [pattern…]
+    tests/run.py --build DIR [--only unit|fuzz|model|scenario|bpf|e2e|proc] [-v] [pattern…]
 
-`fuzz`: each fuzz target with the inputs that are kept for it. `proc`: the end-to-end scripts once more, with the sensor that
-needs no BPF (as root; else the first time is like that).
+`fuzz`: each fuzz target with the inputs that are kept for it. `scenario`: each simulated one, and what breaks it; and what
+was recorded. `proc`: the end-to-end scripts once more, with the sensor that needs no BPF (as root; else the first time is
+like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
@@ -31,7 +32,7 @@ sys.dont_write_bytecode = True
 from ebbtest import SLOWER, end_leftovers, leftovers  # noqa: E402
 from machine import Loans  # noqa: E402
 
-KINDS = ("unit", "fuzz", "model", "bpf", "e2e", "proc")
+KINDS = ("unit", "fuzz", "model", "scenario", "bpf", "e2e", "proc")
 # End-to-end scripts wait more than they compute; an emulated machine computes all the time.
 AT_A_TIME = (os.cpu_count() or 1) + (1 if SLOWER == 1 else 0)
 TIMEOUTS = {kind: (240 if kind in ("model", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
@@ -49,6 +50,8 @@ class Test:
     def command(self):
         if self.kind == "fuzz":
             return replay(self.path)
+        if self.kind == "scenario":
+            return [sys.executable, "-B", os.path.join(TESTS, "scenarios", "check.py"), self.path]
         return [sys.executable, "-B", self.path] if self.path.endswith(".py") else [self.path]
 
     def run(self, build):
@@ -84,7 +87,7 @@ class Test:
 
     def judge(self, code):
         python = self.path.endswith(".py")
-        count = (count_cases if self.kind in ("e2e", "proc") else count_replays if self.kind == "fuzz" else
+        count = (count_cases if self.kind in ("scenario", "e2e", "proc") else count_replays if self.kind == "fuzz" else
                  count_unittest if python else count_cmocka)
         self.passed, self.failed, self.skips = count(self.output)
         if code == 77 and not self.skips:
@@ -176,6 +179,7 @@ def find(build, only, patterns):
              "fuzz": [os.path.join(build, "fuzz", os.path.basename(path).removesuffix(".c"))
                       for path in scripts(os.path.join(TESTS, "fuzz"), r"fuzz_\w+\.c")],
              "model": scripts(os.path.join(TESTS, "model"), r".*\.py"),
+             "scenario": scripts(os.path.join(TESTS, "scenarios"), r".*\.(ini|tape)"),
              "bpf": programs(os.path.join(build, "bpf-tests")),
              "e2e": scripts(os.path.join(TESTS, "e2e"), r"\d\d-.*\.py")}
     paths["proc"] = [path for path in paths["e2e"] if os.geteuid() == 0 and not has_mark(path, "once")]

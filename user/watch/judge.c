@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* From facts to acts: ask the policy, read what it wants to know more exactly, ask again, do what it says. */
+#include <errno.h>
 #include <string.h>
 
 #include "log.h"
@@ -52,6 +53,21 @@ static int act(struct watch *watch, const struct plan *plan, uint64_t now_ns) {
   return error;
 }
 
+static void take(struct watch *watch, const struct policy_input *in, const struct plan *plan) {
+  const char *names[EBB_POOLS_MAX];
+  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++)
+    names[i] = i < in->n_pools ? watch->view.pools[i].name : "";
+  recorder__take(&watch->recorder, in, plan, names);
+}
+
+static void record(struct watch *watch) {
+  int error = recorder__write(&watch->recorder);
+  if (error == -EFBIG)
+    log__warning("%s has come to its size: nothing more is recorded", watch->options->record);
+  else if (error)
+    log__warning("%s: %s: nothing more is recorded", watch->options->record, strerror(-error));
+}
+
 void judge__turn(struct watch *watch, uint64_t now_ns) {
   static struct plan plan;
   const struct policy_input in = {
@@ -66,9 +82,11 @@ void judge__turn(struct watch *watch, uint64_t now_ns) {
   };
   struct reading reading = {watch, now_ns};
   turn__decide(&in, read_private, &reading, &plan);
+  take(watch, &in, &plan);
   turn__strike(&in, &plan, watch->workers, watch->struck_ns);
   warn_all(watch, &plan);
   int error = watch->view.ebbd.stopping ? 0 : act(watch, &plan, now_ns); /* of one that stops nothing is to be had */
   if (error)                                                             /* said again at the next turn */
     log__warning("the control FIFO takes no command: %s", strerror(-error));
+  record(watch);
 }

@@ -3,6 +3,7 @@
 #define WATCH_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
   const char *run_dir; /* NULL: environment or default */
@@ -10,6 +11,8 @@ struct options {
   bool doctor;         /* probe the machine and say what it allows */
   bool json;           /* of doctor */
   bool verbose;
+  const char *record;    /* file for all judgements; $EBB_RECORD when not given; NULL: none */
+  uint64_t record_bytes; /* that it may come to */
 };
 
 /* Exits by itself on --help, --version and bad usage (status 2). */

@@ -210,6 +210,13 @@ static int open_files(struct watch *watch) {
   return error;
 }
 
+static void open_recorder(struct watch *watch) {
+  const struct options *options = watch->options;
+  int error = options->record ? recorder__open(&watch->recorder, options->record, options->record_bytes) : 0;
+  if (error)
+    log__warning("%s: nothing is recorded: %s", options->record, strerror(-error));
+}
+
 static int open_sensor(struct watch *watch) {
   char why[256] = "", pins[PINDIR_PATH_BYTES];
   bool kept = !pindir__make(watch->run_dirfd, sensor__version(), pins);
@@ -257,6 +264,7 @@ static void confine(void) {
 
 int watch__run(struct watch *watch, const struct options *options) {
   watch->options = options;
+  watch->recorder.fd = -1;
   watch->run_dirfd = watch->fifo_fd = watch->live_fd = watch->trigger.fd = -1;
   for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
     watch->follows[i].lease_fd = -1;
@@ -269,6 +277,7 @@ int watch__run(struct watch *watch, const struct options *options) {
     error = make_loop(watch);
   if (error)
     return error;
+  open_recorder(watch);
   protect();
   confine();
   (void)memcg__find(&watch->memcg); /* without one, the host's memory is ours */
@@ -276,6 +285,7 @@ int watch__run(struct watch *watch, const struct options *options) {
   say_what_it_sees(watch);
   error = sd_event_loop(watch->event);
   watch->sensor->ops->close(watch->sensor);
+  recorder__close(&watch->recorder);
   seqfile__close(&watch->trace);
   seqfile__close(&watch->board);
   return error;

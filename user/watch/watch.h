@@ -23,6 +23,7 @@
 #include "policy.h"
 #include "pressure.h"
 #include "psi.h"
+#include "recorder.h"
 #include "sensor.h"
 #include "trace.h"
 #include "turn.h"
@@ -111,6 +112,7 @@ struct watch {
   uint32_t n_workers; /* highest index in use, plus one */
   struct ebb_job_kind jobs[EBB_JOB_KINDS_MAX];
   struct effect effects[EFFECTS_MAX];
+  struct recorder recorder;
 };
 
 /* watch.c. 0, or negative errno (said already). */
