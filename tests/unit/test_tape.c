@@ -76,14 +76,17 @@ static void what_is_said_once_is_not_said_again(void **state) {
 static void what_was_decided_is_there(void **state) {
   (void)state;
   struct plan plan = {.n_acts = 2, .n_confirm = 1, .n_struck = 2, .confirm = {7}, .struck = {1, 2}};
-  plan.acts[0] = (struct plan_act){3, REASON_FOOTPRINT, 100};
-  plan.acts[1] = (struct plan_act){4, REASON_PRESSURE, EBB_UNKNOWN};
-  plan.below_baseline[5] = true;
+  plan.acts[0] = (struct plan_act){3, REASON_FOOTPRINT, 100, true};
+  plan.acts[1] = (struct plan_act){4, REASON_PRESSURE, EBB_UNKNOWN, false};
+  plan.trims[plan.n_trims++] = (struct plan_act){6, REASON_BUDGET, 50, false};
+  plan.starts[plan.n_starts++] = 9;
+  plan.hold_refill[1] = plan.below_baseline[5] = true;
   assert_int_equal(record(&plan), 0);
   assert_string_equal(strstr(written, "\"plan\""),
-                      "\"plan\":{\"acts\":[{\"worker\":3,\"reason\":\"footprint\",\"limit_bytes\":100},"
+                      "\"plan\":{\"acts\":[{\"worker\":3,\"reason\":\"footprint\",\"limit_bytes\":100,\"first\":1},"
                       "{\"worker\":4,\"reason\":\"pressure\",\"limit_bytes\":null}],\"confirm\":[7],\"struck\":[1,2],"
-                      "\"below_baseline\":[5]}}\n");
+                      "\"trims\":[{\"worker\":6,\"reason\":\"budget\",\"limit_bytes\":50}],\"starts\":[9],"
+                      "\"hold_refill\":[1],\"below_baseline\":[5]}}\n");
 }
 
 /* It is copied when it is taken: acts change the facts before it is written. */
@@ -99,7 +102,7 @@ static void it_is_as_it_was_when_it_was_taken(void **state) {
   tape__take(&tape, &with_one, &nothing, names);
   facts.workers[0].state = EBB_SLOT_DUE;
   assert_int_equal(tape__write(&tape, put, &room), 0);
-  assert_non_null(strstr(written, "{\"index\":0,\"state\":4}"));
+  assert_non_null(strstr(written, "{\"index\":0,\"state\":5}"));
 }
 
 static void labels_of_jobs_stay_out(void **state) {

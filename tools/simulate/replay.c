@@ -37,20 +37,21 @@ static void tell_act(const struct replay *replay, const struct tape_facts *facts
                 text__size(limit, sizeof(limit), act->limit_bytes));
 }
 
-static bool same_acts(const struct plan *a, const struct plan *b) {
-  if (a->n_acts != b->n_acts)
-    return false;
-  for (uint32_t i = 0; i < a->n_acts; i++)
-    if (a->acts[i].worker != b->acts[i].worker || a->acts[i].reason != b->acts[i].reason ||
-        a->acts[i].limit_bytes != b->acts[i].limit_bytes)
+static bool same_acts(const struct plan_act *a, const struct plan_act *b, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (a[i].worker != b[i].worker || a[i].reason != b[i].reason || a[i].limit_bytes != b[i].limit_bytes ||
+        a[i].first != b[i].first)
       return false;
   return true;
 }
 
 static bool same(const struct plan *a, const struct plan *b) {
-  return same_acts(a, b) && a->n_confirm == b->n_confirm && a->n_struck == b->n_struck &&
-         !memcmp(a->confirm, b->confirm, a->n_confirm * sizeof(*a->confirm)) &&
+  return a->n_acts == b->n_acts && same_acts(a->acts, b->acts, a->n_acts) && a->n_trims == b->n_trims &&
+         same_acts(a->trims, b->trims, a->n_trims) && a->n_confirm == b->n_confirm && a->n_struck == b->n_struck &&
+         a->n_starts == b->n_starts && !memcmp(a->confirm, b->confirm, a->n_confirm * sizeof(*a->confirm)) &&
          !memcmp(a->struck, b->struck, a->n_struck * sizeof(*a->struck)) &&
+         !memcmp(a->starts, b->starts, a->n_starts * sizeof(*a->starts)) &&
+         !memcmp(a->hold_refill, b->hold_refill, sizeof(a->hold_refill)) &&
          !memcmp(a->below_baseline, b->below_baseline, sizeof(a->below_baseline));
 }
 

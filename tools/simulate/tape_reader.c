@@ -134,9 +134,7 @@ static bool take_all(struct tape_reader *reader, const char *name, json *list, s
 
 /* The plan. */
 
-static bool take_act(struct tape_reader *reader, json *item) {
-  struct plan *plan = &reader->plan;
-  struct plan_act *act = &plan->acts[plan->n_acts];
+static bool take_act(struct tape_reader *reader, json *item, struct plan_act *act) {
   json *worker, *reason, *limit;
   uint64_t index, bytes = EBB_UNKNOWN;
   if (!is_object(reader, "acts", item) || !json_object_object_get_ex(item, "worker", &worker) ||
@@ -146,14 +144,33 @@ static bool take_act(struct tape_reader *reader, json *item) {
       (limit && !take_number(reader, "limit_bytes", limit, EBB_UNKNOWN, &bytes)))
     return false;
   const char *name = json_object_get_string(reason);
-  *act = (struct plan_act){
-      .worker = (uint32_t)index, .reason = name ? reason__find(name) : REASON_NONE, .limit_bytes = bytes};
-  plan->n_acts++;
+  *act = (struct plan_act){.worker = (uint32_t)index,
+                           .reason = name ? reason__find(name) : REASON_NONE,
+                           .limit_bytes = bytes,
+                           .first = json_object_object_get_ex(item, "first", NULL)};
   return act->reason != REASON_NONE || fail(reader, "reason: unknown");
 }
 
-static bool take_indexes(struct tape_reader *reader, const char *name, json *list, uint64_t most_index, uint32_t most,
+/* Lists that an older tape does not have are empty. */
+static bool take_acts(struct tape_reader *reader, const char *name, json *plan, struct plan_act *to, uint32_t *n) {
+  json *list;
+  if (!json_object_object_get_ex(plan, name, &list))
+    return true;
+  if (!is_list(reader, name, list))
+    return false;
+  if (json_object_array_length(list) > PLAN_ACTS_MAX)
+    return fail(reader, "%s: expected at most %d", name, PLAN_ACTS_MAX);
+  for (size_t i = 0; i < json_object_array_length(list); i++)
+    if (!take_act(reader, json_object_array_get_idx(list, i), &to[(*n)++]))
+      return false;
+  return true;
+}
+
+static bool take_indexes(struct tape_reader *reader, const char *name, json *plan, uint64_t most_index, uint32_t most,
                          uint32_t *to, uint32_t *n) {
+  json *list;
+  if (!json_object_object_get_ex(plan, name, &list))
+    return true;
   if (!is_list(reader, name, list))
     return false;
   if (json_object_array_length(list) > most)
@@ -167,22 +184,25 @@ static bool take_indexes(struct tape_reader *reader, const char *name, json *lis
   return true;
 }
 
-static bool take_plan(struct tape_reader *reader, json *value) {
-  struct plan *plan = &reader->plan;
-  json *acts, *confirm, *struck, *refused;
+static bool take_pools(struct tape_reader *reader, const char *name, json *plan, bool to[EBB_POOLS_MAX]) {
   uint32_t pools[EBB_POOLS_MAX], n = 0;
-  if (!is_object(reader, "plan", value) || !json_object_object_get_ex(value, "acts", &acts) ||
-      !json_object_object_get_ex(value, "confirm", &confirm) || !json_object_object_get_ex(value, "struck", &struck) ||
-      !json_object_object_get_ex(value, "below_baseline", &refused))
-    return fail(reader, "plan: expected acts, confirm, struck and below_baseline");
-  if (!take_all(reader, "acts", acts, PLAN_ACTS_MAX, take_act) ||
-      !take_indexes(reader, "confirm", confirm, EBB_SLOTS_MAX - 1, PLAN_ACTS_MAX, plan->confirm, &plan->n_confirm) ||
-      !take_indexes(reader, "struck", struck, EBB_SLOTS_MAX - 1, PLAN_ACTS_MAX, plan->struck, &plan->n_struck) ||
-      !take_indexes(reader, "below_baseline", refused, EBB_POOLS_MAX - 1, EBB_POOLS_MAX, pools, &n))
+  if (!take_indexes(reader, name, plan, EBB_POOLS_MAX - 1, EBB_POOLS_MAX, pools, &n))
     return false;
   for (uint32_t i = 0; i < n; i++)
-    plan->below_baseline[pools[i]] = true;
+    to[pools[i]] = true;
   return true;
+}
+
+static bool take_plan(struct tape_reader *reader, json *value) {
+  struct plan *plan = &reader->plan;
+  uint64_t last = EBB_SLOTS_MAX - 1;
+  return is_object(reader, "plan", value) && take_acts(reader, "acts", value, plan->acts, &plan->n_acts) &&
+         take_indexes(reader, "confirm", value, last, PLAN_ACTS_MAX, plan->confirm, &plan->n_confirm) &&
+         take_indexes(reader, "struck", value, last, PLAN_ACTS_MAX, plan->struck, &plan->n_struck) &&
+         take_acts(reader, "trims", value, plan->trims, &plan->n_trims) &&
+         take_indexes(reader, "starts", value, last, PLAN_ACTS_MAX, plan->starts, &plan->n_starts) &&
+         take_pools(reader, "hold_refill", value, plan->hold_refill) &&
+         take_pools(reader, "below_baseline", value, plan->below_baseline);
 }
 
 /* Lines. */

@@ -16,7 +16,8 @@
   X(reserve_bytes, 0)                                                                                                  \
   X(cooldown_ns, 0)                                                                                                    \
   X(pressure_some_permille, EBB_SHARE_OFF)                                                                             \
-  X(pressure_full_permille, EBB_SHARE_OFF)
+  X(pressure_full_permille, EBB_SHARE_OFF)                                                                             \
+  X(dry_run, 0)
 #define HOST(X)                                                                                                        \
   X(now_ns, 0)                                                                                                         \
   X(mem_total_bytes, 0)                                                                                                \
@@ -40,10 +41,21 @@
   X(strikes, 1)                                                                                                        \
   X(stuck_after_ns, EBB_UNKNOWN)                                                                                       \
   X(min_gain_bytes, 0)                                                                                                 \
-  X(contribution_limit_permille, EBB_SHARE_OFF)
+  X(retained_limit_bytes, EBB_UNKNOWN)                                                                                 \
+  X(max_jobs, EBB_UNKNOWN)                                                                                             \
+  X(max_lifetime_ns, EBB_UNKNOWN)                                                                                      \
+  X(trim_wait_ns, 0)                                                                                                   \
+  X(contribution_limit_permille, EBB_SHARE_OFF)                                                                        \
+  X(trim, 0)                                                                                                           \
+  X(priority, 0)                                                                                                       \
+  X(spares, 0)                                                                                                         \
+  X(mode, 0)                                                                                                           \
+  X(idle, 0)
 #define POOLS(X)                                                                                                       \
   X(baseline_bytes, EBB_UNKNOWN)                                                                                       \
   X(hold_retire_ns, 0)                                                                                                 \
+  X(hold_refill_ns, 0)                                                                                                 \
+  X(piece_bytes, EBB_UNKNOWN)                                                                                          \
   X(requests, 0)
 #define WORKERS(X)                                                                                                     \
   X(pool, 0)                                                                                                           \
@@ -54,9 +66,13 @@
   X(busy, 0)                                                                                                           \
   X(strikes, 0)                                                                                                        \
   X(processes, 1)                                                                                                      \
+  X(waits, 0)                                                                                                          \
   X(born_ns, 0)                                                                                                        \
   X(since_ns, 0)                                                                                                       \
   X(taken_ns, 0)                                                                                                       \
+  X(turn_ns, 0)                                                                                                        \
+  X(trimmed_ns, 0)                                                                                                     \
+  X(fresh_bytes, EBB_UNKNOWN)                                                                                          \
   X(footprint_bytes, EBB_UNKNOWN)                                                                                      \
   X(anon_bytes, EBB_UNKNOWN)                                                                                           \
   X(shmem_bytes, EBB_UNKNOWN)                                                                                          \
@@ -80,22 +96,22 @@
 #define RECORD ebb_host_rules
 #define FIELD(field, neutral) {#field, offsetof(struct RECORD, field), SIZE_OF(RECORD, field), neutral},
 #define SIZE(field, neutral) +SIZE_OF(RECORD, field)
-LIST(host_rules, ebb_host_rules, HOST_RULES, 0)
+LIST(host_rules, ebb_host_rules, HOST_RULES, SIZE_OF(ebb_host_rules, reserved))
 #undef RECORD
 #define RECORD ebb_host_facts
 LIST(host, ebb_host_facts, HOST, SIZE_OF(ebb_host_facts, reserved))
 #undef RECORD
 #define RECORD ebb_pool_rules
-LIST(pool_rules, ebb_pool_rules, POOL_RULES, SIZE_OF(ebb_pool_rules, reserved))
+LIST(pool_rules, ebb_pool_rules, POOL_RULES, 0)
 #undef RECORD
 #define RECORD ebb_pool_facts
 LIST(pools, ebb_pool_facts, POOLS, SIZE_OF(ebb_pool_facts, reserved))
 #undef RECORD
 #define RECORD ebb_worker_facts
-LIST(workers, ebb_worker_facts, WORKERS, SIZE_OF(ebb_worker_facts, job))
+LIST(workers, ebb_worker_facts, WORKERS, SIZE_OF(ebb_worker_facts, job) + SIZE_OF(ebb_worker_facts, reserved))
 #undef RECORD
 
-_Static_assert(sizeof(struct plan_act) == 16, "what is written of an act is all of it");
+_Static_assert(sizeof(struct plan_act) == 24, "what is written of an act is all of it");
 
 uint64_t tape_field__get(const struct tape_field *field, const void *record) {
   uint32_t half;
@@ -313,25 +329,44 @@ static void add_act(struct writer *writer, const struct plan_act *act) {
   next(writer);
   text__addf(&writer->text, "\"reason\":\"%s\"", reason__name(act->reason));
   add_figure(writer, "limit_bytes", act->limit_bytes);
+  if (act->first)
+    add_number(writer, "first", 1);
   end(writer, "}");
+}
+
+static void add_acts(struct writer *writer, const char *name, const struct plan_act *acts, uint32_t n) {
+  begin(writer, name, "[");
+  for (uint32_t i = 0; i < n; i++)
+    add_act(writer, &acts[i]);
+  end(writer, "]");
+}
+
+static void add_pools(struct writer *writer, const char *name, const bool of[EBB_POOLS_MAX]) {
+  uint32_t pools[EBB_POOLS_MAX], n = 0;
+  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++)
+    if (of[i])
+      pools[n++] = i;
+  add_indexes(writer, name, pools, n);
+}
+
+static bool says_nothing(const struct plan *plan) {
+  static const bool none[EBB_POOLS_MAX];
+  return !plan->n_acts && !plan->n_confirm && !plan->n_struck && !plan->n_trims && !plan->n_starts &&
+         !memcmp(plan->hold_refill, none, sizeof(none)) && !memcmp(plan->below_baseline, none, sizeof(none));
 }
 
 /* Nothing at all where nothing is to be done, as at most judgements. */
 static void add_plan(struct writer *writer, const struct plan *plan) {
-  uint32_t refused[EBB_POOLS_MAX], n = 0;
-  for (uint32_t i = 0; i < EBB_POOLS_MAX; i++)
-    if (plan->below_baseline[i])
-      refused[n++] = i;
-  if (!plan->n_acts && !plan->n_confirm && !plan->n_struck && !n)
+  if (says_nothing(plan))
     return;
   begin(writer, "plan", "{");
-  begin(writer, "acts", "[");
-  for (uint32_t i = 0; i < plan->n_acts; i++)
-    add_act(writer, &plan->acts[i]);
-  end(writer, "]");
+  add_acts(writer, "acts", plan->acts, plan->n_acts);
   add_indexes(writer, "confirm", plan->confirm, plan->n_confirm);
   add_indexes(writer, "struck", plan->struck, plan->n_struck);
-  add_indexes(writer, "below_baseline", refused, n);
+  add_acts(writer, "trims", plan->trims, plan->n_trims);
+  add_indexes(writer, "starts", plan->starts, plan->n_starts);
+  add_pools(writer, "hold_refill", plan->hold_refill);
+  add_pools(writer, "below_baseline", plan->below_baseline);
   end(writer, "}");
 }
 

@@ -8,7 +8,7 @@
  *
  *   {"now_ns":5,"n_pools":1,"n_workers":1,"host_rules":{…},"host":{…},"pools":[{"index":0,"name":"reports",…}],
  *    "workers":[{"index":3,…}],"plan":{"acts":[{"worker":3,"reason":"footprint","limit_bytes":1}],"confirm":[],
- *    "struck":[],"below_baseline":[]}}
+ *    "struck":[],"trims":[],"starts":[],"hold_refill":[],"below_baseline":[]}}
  *
  * Figures have the names of the fields in ebb/facts.h and ebb/rules.h; those of `pools` are its rules and its facts. What is
  * not known is null. A plan in which nothing is to be done is left out. Labels of jobs stay out: nothing is decided by them, and they may tell more
