@@ -30,7 +30,12 @@ struct world {
 static void build(struct world *world, uint32_t strikes) {
   *world = (struct world){
       .host_rules = {.memory_budget_bytes = EBB_UNKNOWN},
-      .rules = {.footprint_limit_bytes = 100 * MIB, .strikes = strikes, .contribution_limit_permille = EBB_SHARE_OFF},
+      .rules = {.footprint_limit_bytes = 100 * MIB,
+                .strikes = strikes,
+                .contribution_limit_permille = EBB_SHARE_OFF,
+                .retained_limit_bytes = EBB_UNKNOWN,
+                .max_jobs = EBB_UNKNOWN,
+                .max_lifetime_ns = EBB_UNKNOWN},
       .pool = {.baseline_bytes = EBB_UNKNOWN},
   };
   for (uint32_t i = 0; i < WORKERS; i++)
