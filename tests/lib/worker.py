@@ -3,7 +3,7 @@
 """A worker that does as it is told and writes down everything that happens to it.
 
     worker.py SPOOL [--pattern fetch-lock|lock-fetch] [--lease use|never|late] [--threads N]
-                    [--ballast MIB]
+                    [--ballast MIB] [--trims]
 
 Orders are JSON files, claimed by rename, from SPOOL/<pool>.<slot>/ and then from SPOOL/<pool>/. An order holds `steps`
 (see Worker.STEPS), an `id`, and maybe `label`, `lease` (false: do it without the lease) and `thread` (do it in the
@@ -193,6 +193,12 @@ class Worker:
              "daemon": daemon, "scribble": scribble, "leave": leave, "kill": kill}
 
     # Life.
+    def trim(self):
+        """Ordered to give memory back."""
+        self.journal.write("trim")
+        if self.options.trims:
+            self.drop()
+
     def on_signal(self, number, _frame):
         job = next(iter(self.working), None)
         self.journal.write("signal", signal=signal.Signals(number).name, job=job)
@@ -297,7 +303,7 @@ class Worker:
         if self.options.lease == "late":
             time.sleep(self.options.late)
         if self.options.lease != "never":
-            self.lease = ebb_worker.Lease(shared=self.options.threads > 1)
+            self.lease = ebb_worker.Lease(shared=self.options.threads > 1, trim=self.trim)
             if self.options.no_copy:
                 self.lease._own = None
             self.lease.ready()
@@ -322,6 +328,7 @@ def options():
     parser.add_argument("--late", type=float, default=0, help="seconds before the first lock, with --lease late")
     parser.add_argument("--threads", type=int, default=1, help="job threads, each with a lease of its own")
     parser.add_argument("--no-copy", action="store_true", help="label jobs in the file alone")
+    parser.add_argument("--trims", action="store_true", help="let go of what is kept when ordered to give memory back")
     parser.add_argument("--ballast", type=int, default=0, help="MiB that a fresh worker holds")
     return parser.parse_args()
 
