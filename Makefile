@@ -63,7 +63,7 @@ demo: setup ## the main job on real input: the same jobs with the memory rules o
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tools/demo/demo.py --bin $(B)
 
-check: setup ## all tests: unit and old bad input (sanitized), protocol model, BPF, end to end
+check: setup ## all tests: unit and old bad input (sanitized), protocol model, simulated hosts, BPF, end to end
 	$(Q)$(MAKE) --no-print-directory all build-tests build-bench
 	$(Q)$(PYTHON) tests/run.py --build $(B)
 

@@ -35,7 +35,7 @@ from machine import Loans  # noqa: E402
 KINDS = ("unit", "fuzz", "model", "scenario", "bpf", "e2e", "proc")
 # End-to-end scripts wait more than they compute; an emulated machine computes all the time.
 AT_A_TIME = (os.cpu_count() or 1) + (1 if SLOWER == 1 else 0)
-TIMEOUTS = {kind: (240 if kind in ("model", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
+TIMEOUTS = {kind: (240 if kind in ("model", "scenario", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
 
 
 class Test:

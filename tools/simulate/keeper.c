@@ -23,7 +23,15 @@ static void step(struct worker *worker, enum slot_event event, uint64_t now_ns) 
   worker->since_ns = now_ns;
 }
 
-/* Memory. */
+/* Memory. These, rather than fmin and fmax: they are most of what is computed. */
+
+static double smaller(double a, double b) {
+  return a < b ? a : b;
+}
+
+static double larger(double a, double b) {
+  return a > b ? a : b;
+}
 
 bool worker__is_there(const struct worker *worker) {
   return worker->pid > 0;
@@ -32,13 +40,13 @@ bool worker__is_there(const struct worker *worker) {
 double worker__job_bytes(const struct worker *worker, double progress) {
   if (!worker->busy)
     return 0;
-  return worker->job.memory_bytes * fmin(1, 2 * (progress - worker->begun) / worker->job.takes_ns);
+  return worker->job.memory_bytes * smaller(1, 2 * (progress - worker->begun) / worker->job.takes_ns);
 }
 
 double worker__footprint(const struct worker *worker, double progress) {
   if (!worker__is_there(worker))
     return 0;
-  return worker->baseline + worker->leaked + fmax(worker->kept, worker__job_bytes(worker, progress));
+  return worker->baseline + worker->leaked + larger(worker->kept, worker__job_bytes(worker, progress));
 }
 
 double worker__hot(const struct worker *worker, double progress) {
@@ -51,20 +59,31 @@ static double growth(const struct worker *worker, double job_bytes) {
   return grows ? 2 * worker->job.memory_bytes / worker->job.takes_ns * 1e9 : 0;
 }
 
-struct host_load keeper__load(const struct keeper *keeper, double progress) {
+static void look_at(struct keeper *keeper, const struct worker *worker, double progress, struct host_load *load) {
+  if (worker->until_ns < keeper->next_ns)
+    keeper->next_ns = worker->until_ns;
+  keeper->serving += worker->state == EBB_SLOT_SERVING || worker->busy;
+  if (!worker__is_there(worker))
+    return;
+  double job_bytes = worker__job_bytes(worker, progress);
+  double footprint = worker->baseline + worker->leaked + larger(worker->kept, job_bytes);
+  double hot = worker->busy ? worker->baseline + job_bytes : 0;
+  load->hot += hot;
+  load->cold += footprint - hot;
+  if (!worker->busy)
+    return;
+  load->growth += growth(worker, job_bytes);
+  load->busy++;
+  keeper->next_end = smaller(keeper->next_end, worker->ends);
+}
+
+struct host_load keeper__look(struct keeper *keeper, double progress) {
   struct host_load load = {0};
-  double all = 0;
-  for (uint32_t i = 0; i < keeper->n; i++) {
-    const struct worker *worker = &keeper->workers[i];
-    all += worker__footprint(worker, progress);
-    if (!worker->busy)
-      continue;
-    double job_bytes = worker__job_bytes(worker, progress);
-    load.hot += worker->baseline + job_bytes;
-    load.growth += growth(worker, job_bytes);
-    load.busy++;
-  }
-  load.cold = all - load.hot;
+  keeper->next_ns = NEVER;
+  keeper->next_end = INFINITY;
+  keeper->serving = 0;
+  for (uint32_t i = 0; i < keeper->n; i++)
+    look_at(keeper, &keeper->workers[i], progress, &load);
   return load;
 }
 
@@ -129,6 +148,8 @@ static void come_up(struct world *world, struct worker *worker) {
 }
 
 void keeper__turn(struct world *world) {
+  if (world->keeper.next_ns > world->now_ns)
+    return;
   for (uint32_t i = 0; i < world->keeper.n; i++) {
     struct worker *worker = &world->keeper.workers[i];
     if (worker->until_ns > world->now_ns)
@@ -142,23 +163,7 @@ void keeper__turn(struct world *world) {
   }
 }
 
-uint64_t keeper__next_ns(const struct keeper *keeper) {
-  uint64_t next_ns = NEVER;
-  for (uint32_t i = 0; i < keeper->n; i++)
-    if (keeper->workers[i].until_ns < next_ns)
-      next_ns = keeper->workers[i].until_ns;
-  return next_ns;
-}
-
 /* Jobs. */
-
-double keeper__next_end(const struct keeper *keeper) {
-  double next = INFINITY;
-  for (uint32_t i = 0; i < keeper->n; i++)
-    if (keeper->workers[i].busy && keeper->workers[i].ends < next)
-      next = keeper->workers[i].ends;
-  return next;
-}
 
 static struct worker *longest_idle(struct keeper *keeper, uint32_t pool) {
   struct worker *best = NULL;
@@ -187,18 +192,20 @@ void keeper__hand_out(struct world *world, uint32_t pool) {
 }
 
 int keeper__finish(struct world *world) {
+  if (world->keeper.next_end > world->progress)
+    return -1;
   for (uint32_t i = 0; i < world->keeper.n; i++) {
     struct worker *worker = &world->keeper.workers[i];
     if (!worker->busy || worker->ends > world->progress)
       continue;
     double peak = worker__footprint(worker, world->progress);
     const struct scenario_jobs *kind = &world->scenario->jobs[worker->job.kind];
-    worker->kept = fmax(worker->kept, worker->job.memory_bytes * kind->keeps_permille / 1000);
+    worker->kept = larger(worker->kept, worker->job.memory_bytes * kind->keeps_permille / 1000);
     worker->leaked += worker->job.leak_bytes;
     worker->busy = false;
     worker->since_ns = world->now_ns;
     worker->jobs++;
-    worker->peak = fmax(worker->peak, peak);
+    worker->peak = larger(worker->peak, peak);
     measure__finished(world, worker, peak);
     return (int)i;
   }

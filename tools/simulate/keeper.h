@@ -36,6 +36,10 @@ struct worker {
 
 struct keeper {
   uint32_t n; /* workers; pools lie behind each other */
+  /* As of the last look: when a worker does something by itself, when, by progress, a job ends, how many serve. */
+  uint64_t next_ns;
+  double next_end;
+  uint32_t serving;
   int32_t last_pid;
   struct random random[EBB_POOLS_MAX];
   struct worker workers[EBB_SLOTS_MAX];
@@ -44,9 +48,8 @@ struct keeper {
 struct world;
 
 void keeper__init(struct world *world);
-/* When the next worker does something by itself; and by progress, when the next job ends. */
-uint64_t keeper__next_ns(const struct keeper *keeper);
-double keeper__next_end(const struct keeper *keeper);
+/* After anything has happened: what comes next, and what all workers take. */
+struct host_load keeper__look(struct keeper *keeper, double progress);
 /* All that is due now: workers that are up, or gone. */
 void keeper__turn(struct world *world);
 /* A worker whose job is done by now; -1: none. It is between jobs then, and not judged yet. */
@@ -67,6 +70,5 @@ double worker__job_bytes(const struct worker *worker, double progress);
 double worker__footprint(const struct worker *worker, double progress);
 /* Of its footprint, what is hot. */
 double worker__hot(const struct worker *worker, double progress);
-struct host_load keeper__load(const struct keeper *keeper, double progress);
 
 #endif

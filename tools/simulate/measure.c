@@ -15,20 +15,13 @@ const struct metric metrics[] = {
         {0},
 };
 
-static uint32_t serving(const struct keeper *keeper) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < keeper->n; i++)
-    n += keeper->workers[i].state == EBB_SLOT_SERVING || keeper->workers[i].busy;
-  return n;
-}
-
 void measure__pass(struct world *world, uint64_t ns) {
   struct measure *measure = &world->measure;
   double s = (double)ns / 1e9;
   measure->passed_s += s;
   measure->byte_s += s * (world->load.hot + world->load.cold);
   measure->slot_s += s * world->keeper.n;
-  measure->empty_s += s * (world->keeper.n - serving(&world->keeper));
+  measure->empty_s += s * (world->keeper.n - world->keeper.serving);
 }
 
 void measure__look(struct world *world) {

@@ -10,14 +10,14 @@ static uint64_t least(uint64_t a, uint64_t b) {
 
 /* Under the rate that there is; not over the tick, which looks again. */
 static uint64_t next_end_ns(const struct world *world) {
-  double left = keeper__next_end(&world->keeper) - world->progress;
+  double left = world->keeper.next_end - world->progress;
   double ns = ceil(fmax(0, left) / world->host.rate);
   return ns < 1e15 ? world->now_ns + (uint64_t)ns : UINT64_MAX;
 }
 
 static uint64_t next_ns(const struct world *world) {
   uint64_t next = least(world->watch.tick_ns, arrivals__next_ns(&world->arrivals, world->scenario));
-  next = least(next, keeper__next_ns(&world->keeper));
+  next = least(next, world->keeper.next_ns);
   return least(next, next_end_ns(world));
 }
 
@@ -32,7 +32,7 @@ static void pass(struct world *world, uint64_t to_ns) {
 
 /* What is taken now, and what that means for all. */
 static void settle(struct world *world) {
-  world->load = keeper__load(&world->keeper, world->progress);
+  world->load = keeper__look(&world->keeper, world->progress);
   host__load(&world->host, &world->scenario->host, &world->load);
   measure__look(world);
 }

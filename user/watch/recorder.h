@@ -11,7 +11,7 @@
 
 #include "tape.h"
 
-#define RECORDER_BYTES (1024ULL * 1024 * 1024) /* unless told otherwise: a week of a busy host */
+#define RECORDER_BYTES (1024ULL * 1024 * 1024) /* unless told otherwise: ten hours of a thousand busy workers */
 
 struct recorder {
   int fd; /* -1: not recording */
