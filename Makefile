@@ -53,7 +53,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 KERNELS ?= 6.1 6.12
 
 .PHONY: all demo check check-unit check-fuzz check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
-        build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
+        build-fuzz lint format fuzz bench bench-fault bench-reaction bench-queue bench-small bench-leak install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -91,6 +91,11 @@ bench: setup ## costs and reaction times, as ratios within one run
 bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
+
+bench-queue bench-small bench-leak: bench-%: ## results from the field, scaled: a queue, computations, long leaks (as root)
+	$(Q)sh tools/setup.sh --bench
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tools/bench/field_$*.py --bin $(B)
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh
