@@ -19,6 +19,11 @@ missing=''
 for package in $packages; do
   dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
+# Not in Debian: to be measured where there is a npm anyway.
+pm2="${XDG_CACHE_HOME:-$HOME/.cache}/ebb/pm2"
+if [ "${1:-}" = --bench ] && command -v npm >/dev/null && [ ! -e "$pm2/node_modules" ]; then
+  npm install --silent --no-audit --no-fund --prefix "$pm2" pm2@7.0.4 || echo 'setup: no pm2'
+fi
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -4,13 +4,14 @@
 A Tool is started, given jobs, looked after once a tick, asked what is left, and stopped.
 """
 import http.client
-import importlib.util
+import json
 import os
 import shutil
 import socket
 import sys
 import threading
 import time
+from importlib.util import find_spec
 
 from field import HERE, MIB, PYTHON, Ebbd, Keeper, read, write
 from queue_jobs import POOLS
@@ -111,6 +112,23 @@ class Supervisord(Nothing):
     def start(self):
         write(self.place("supervisord.conf"), self.configuration())
         self.run("supervisord", ["supervisord", "-c", self.place("supervisord.conf")])
+        self.wait_for_workers()
+
+
+class Pm2(Nothing):
+    title = "pm2"
+    note = (f"pm2: max_memory_restart = {LIMIT_MIB}M, but it looks each 5 s rather than 30; all else as it comes: SIGINT, and "
+            "SIGKILL 1.6 s later")
+    needs = ("pm2-runtime",)
+
+    def start(self):
+        worker = {pool: self.worker(pool) for pool in POOLS}
+        apps = [{"name": pool, "interpreter": words[0], "interpreter_args": words[1], "script": words[2], "args": words[3:],
+                 "instances": POOLS[pool], "exec_mode": "fork", "max_memory_restart": f"{LIMIT_MIB}M"}
+                for pool, words in worker.items()]
+        write(self.place("pm2.json"), json.dumps({"apps": apps}))
+        self.run("pm2", [program("pm2-runtime"), "start", self.place("pm2.json")], PM2_HOME=self.place("pm2"),
+                 PM2_WORKER_INTERVAL="5000", PM2_DISABLE_VERSION_CHECK="true")
         self.wait_for_workers()
 
 
@@ -235,15 +253,17 @@ class Celery(Nothing):
         return sum(self.queue.redis.llen(pool) for pool in POOLS) + self.queue.redis.hlen("unacked")
 
 
-TOOLS = Nothing, Ebb, Celery, Uwsgi, EvilUwsgi, Supervisord, Earlyoom
+TOOLS = Nothing, Ebb, Celery, Uwsgi, EvilUwsgi, Supervisord, Pm2, Earlyoom
+PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.join(  # where setup.sh puts what Debian has not
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "ebb/pm2/node_modules/.bin")])
 
 
-def is_there(need):
-    """A program, or python3-<module>."""
-    return importlib.util.find_spec(need[8:]) is not None if need.startswith("python3-") else shutil.which(need) is not None
+def program(name):
+    return shutil.which(name, path=PLACES)
 
 
 def missing(tool):
     """Why it cannot run here, or None."""
-    absent = [need for need in tool.needs if not is_there(need)]
+    absent = [need for need in tool.needs
+              if not (find_spec(need[8:]) if need.startswith("python3-") else program(need))]
     return f"no {' and no '.join(absent)} (tools/setup.sh --bench)" if absent else None
