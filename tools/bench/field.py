@@ -22,6 +22,7 @@ __all__ = ["HERE", "MIB", "PYTHON", "Container", "Ebbd", "Keeper", "Loans", "Plo
 
 PYTHON = "/usr/bin/python3"  # for which Debian's packages are
 STOP_S = 10
+QUICK_SWAP_MIB = 256
 
 
 class Keeper:
@@ -86,11 +87,12 @@ def judged(aims):
 
 
 def main(name, description, measure, swap_mib=0):
-    """measure(args): args.bin, .folder, .lists, .quick, .only."""
+    """measure(args): args.bin, .folder, .lists, .quick, .only, .stretch."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--bin", default="build")
     parser.add_argument("--only", metavar="RUN,RUN", type=lambda text: text.split(","), help="these runs of the table")
     parser.add_argument("--quick", action="store_true", help="a short round: shows that it works, not who is better")
+    parser.add_argument("--stretch", type=float, default=1, metavar="N", help="on a slow machine: jobs arrive so many times slower")
     parser.add_argument("--keep", action="store_true", help="leave the logs of all runs, and say where")
     args = parser.parse_args()
     args.bin = os.path.abspath(args.bin)
@@ -101,11 +103,14 @@ def main(name, description, measure, swap_mib=0):
     try:
         package_lists(args.lists)
         if swap_mib:
-            swap_file(loans, args.folder, swap_mib)
+            swap_file(loans, args.folder, QUICK_SWAP_MIB if args.quick else swap_mib)
         print(machine(), flush=True)
         measure(args)
     except Skip as skip:
         print(f"{name}: skipped: {skip}")
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted")
+        sys.exit(130)
     finally:
         loans.give_back()
         if args.keep:

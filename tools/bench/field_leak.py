@@ -76,11 +76,11 @@ class Result:
         counts = feeder.counts()
         self.title, self.jobs, self.seconds, self.usage, self.curve = title, feeder.jobs, seconds, Usage(samples), curve
         self.lost, self.twice = feeder.jobs - len(counts), sum(n > 1 for n in counts.values())
-        quarter = len(samples) // 4
-        early, late = samples[quarter:2 * quarter], samples[3 * quarter:]
-        self.growth = max(s.held for s in late) / max(s.held for s in early) if quarter else 1.0
+        third = len(samples) // 3  # in which each worker is retired at least once
+        middle, last = samples[third:2 * third], samples[2 * third:]
+        self.growth = max(s.held for s in last) / max(s.held for s in middle) if third else 1.0
 
-    HEAD = "", "jobs", "lost", "twice", "jobs/s", "CPU ms/job", "peak held", "mean", "peak, last to second quarter"
+    HEAD = "", "jobs", "lost", "twice", "jobs/s", "CPU ms/job", "peak held", "mean", "peak, last third to second"
 
     @property
     def rate(self):
@@ -94,7 +94,7 @@ class Result:
         return (self.title, str(self.jobs), str(self.lost), str(self.twice), f"{self.rate:.0f}", f"{self.cpu_ms:.3f}",
                 f"{self.usage.peak / MIB:.0f} MiB", f"{self.usage.mean / MIB:.0f} MiB", f"{self.growth:.2f}")
 
-    CSV = "run", "jobs", "lost", "twice", "seconds", "cpu_s", "peak_bytes", "mean_bytes", "last_to_second_quarter"
+    CSV = "run", "jobs", "lost", "twice", "seconds", "cpu_s", "peak_bytes", "mean_bytes", "last_to_second_third"
 
     def record(self):
         return (self.title, self.jobs, self.lost, self.twice, round(self.seconds, 3), round(self.usage.cpu_s, 3),
@@ -132,12 +132,12 @@ def judge(results):
     rate = sum_of(UNWATCHED, lambda r: r.seconds) / sum_of(EBB, lambda r: r.seconds)
     cpu = sum_of(UNWATCHED, lambda r: r.usage.cpu_s) / sum_of(EBB, lambda r: r.usage.cpu_s)
     growth = max(result.growth for result in watched)
+    more_us = (1 / cpu - 1) * sum_of(UNWATCHED, lambda r: r.cpu_ms) / len(watched) * 1000
     wrong = sum(result.lost + result.twice for result in watched)
     return judged([
         ("jobs a second, of nobody watching", f"{rate:.3f}", f"at least {AIM_RATE}", rate >= AIM_RATE),
-        ("the same by CPU time, which other load on the machine touches less", f"{cpu:.3f}", f"at least {AIM_RATE}",
-         cpu >= AIM_RATE),
-        ("flat: peak of the last quarter, of the second's", f"{growth:.2f}", f"at most {AIM_GROWTH}", growth <= AIM_GROWTH),
+        (f"the same by CPU time ({more_us:.0f} us a job more)", f"{cpu:.3f}", f"at least {AIM_RATE}", cpu >= AIM_RATE),
+        ("flat: peak of the last third, of the second's", f"{growth:.2f}", f"at most {AIM_GROWTH}", growth <= AIM_GROWTH),
         ("lost or twice", wrong, 0, wrong == 0)])
 
 
@@ -151,7 +151,8 @@ def measure(args):
     jobs = QUICK_JOBS if args.quick else JOBS
     print(f"{jobs} jobs, {WORKERS} workers, footprint_limit = {LIMIT_MIB}M", flush=True)
     results = []
-    for title, start in ((UNWATCHED, unwatched), (EBB, ebb), (EBB, ebb), (UNWATCHED, unwatched)):
+    runs = [(UNWATCHED, unwatched), (EBB, ebb)]
+    for title, start in runs if args.quick else runs + runs[::-1]:
         results.append(run(title, start, args, jobs))
         print(table([Result.HEAD, results[-1].row()]), flush=True)
     print("\n" + table([Result.HEAD, *(result.row() for result in results)]))

@@ -121,13 +121,13 @@ def run(title, tool_of, limit_mib, args, server):
     """One run in a fresh container, with fresh workers."""
     folder = tempfile.mkdtemp(prefix="run-", dir=args.folder)
     server.empty()
-    jobs = schedule(args.seconds)
+    jobs = [job._replace(at=job.at * args.stretch) for job in schedule(args.seconds)]
     with Container(Loans(folder), limit_mib) as container:
         tool = tool_of(folder, container, args, server.socket)
         try:
             tool.start()
             first, begin = len(container.samples) - 1, time.monotonic()
-            put_at = feed(tool, jobs, args.seconds, tool.log)
+            put_at = feed(tool, jobs, args.seconds * args.stretch, tool.log)
             container.end()
             left = tool.left()
         finally:
@@ -165,7 +165,7 @@ def keep(results, build):
 
 def measure(args):
     args.seconds = QUICK_SECONDS if args.quick else SECONDS
-    print(f"{len(schedule(args.seconds))} jobs in {args.seconds} s, seed {SEED}, over {os.path.getsize(args.lists) // MIB} MiB "
+    print(f"{len(schedule(args.seconds))} jobs in {args.seconds * args.stretch:g} s, seed {SEED}, over {os.path.getsize(args.lists) // MIB} MiB "
           f"of package lists; container of {CONTAINER_MIB} MiB, swap of {SWAP_MIB} MiB in a file", flush=True)
     results, notes = [], [f"{SPARE}: a plain keeper, without limit"]
     with Server(args.folder) as server:

@@ -158,8 +158,8 @@ def measure(args):
     pieces = QUICK_PIECES if args.quick else PIECES
     results = [run(SPARE, Whole, None, args, pieces, FIRST_S)]
     limit_mib = results[0].usage.peak // MIB // 2
-    print(f"{CATEGORIES} computations of {pieces} pieces; container of {limit_mib} MiB, half of what they take; swap of "
-          f"{SWAP_MIB} MiB in a file", flush=True)
+    print(f"{CATEGORIES} computations of {pieces} pieces; container of {limit_mib} MiB, half of what they take; swap in a "
+          "file", flush=True)
     for title, kind in ((NOTHING, Whole), (EBB, Pieces)):
         if not args.only or title in args.only:
             try:

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-"""A worker of make bench-leak: each job archives one mail, and keeps some KiB that it should not. Job numbers come from a FIFO,
-8 bytes each, and go into the log when done.
+"""A worker of make bench-leak: each job compresses and signs a mail, and keeps some KiB that it should not; about 1.5 ms.
+Job numbers come from a FIFO, 8 bytes each, and go into the log when done.
 
     leak_worker.py FIFO LISTS LOG
 
 Lock, then fetch: the FIFO forgets what it has handed out.
 """
+import hashlib
 import os
 import select
 import sys
@@ -23,7 +24,8 @@ SENT = {}  # the leak
 
 def archive(lists, size, number):
     text = os.pread(lists, MAIL_BYTES, number * MAIL_BYTES % max(1, size - MAIL_BYTES))
-    SENT[number] = zlib.compress(text, 9)
+    body = zlib.compress(text, 9)
+    SENT[number] = body, hashlib.pbkdf2_hmac("sha256", body, b"bench", 4000)
 
 
 def main(fifo, lists, log):
