@@ -93,7 +93,7 @@ bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 
 bench-queue bench-small bench-leak: bench-%: ## results from the field, scaled: a queue, computations, long leaks (as root)
-	$(Q)sh tools/setup.sh --bench
+	$(Q)sh tools/setup.sh $(if $(filter queue,$*),--bench)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tools/bench/field_$*.py --bin $(B)
 

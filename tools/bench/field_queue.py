@@ -6,7 +6,6 @@ The first result from the field, scaled to 1/40 (44 GB): eight workers of three 
 first with memory to spare, then in a container that swaps: nothing done, ebb, and what people use today. Needs root, for
 cgroups and swap. Everything borrowed is given back.
 """
-import collections
 import os
 import sys
 import tempfile
@@ -16,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 from field import MIB, Container, Loans, Plot, Usage, judged, main, table, write_csv  # noqa: E402
 from queue_jobs import SEED, schedule  # noqa: E402
+from queue_journal import Journal  # noqa: E402
 from queue_redis import Server  # noqa: E402
 from queue_tools import TOOLS, Nothing, missing  # noqa: E402
 
@@ -31,32 +31,6 @@ AIM_PEAK, AIM_RATE, AIM_STALL = 0.5, 0.98, 0.01
 def percentile(values, share):
     values = sorted(values)
     return values[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
-
-
-class Journal:
-    """What the workers wrote down: begins and ends by job."""
-
-    def __init__(self, path):
-        self.begins, self.ends, self.workers = collections.Counter(), collections.Counter(), set()
-        self.ended_at = {}  # job -> s, the first time
-        if not os.path.exists(path):
-            return
-        with open(path, encoding="ascii") as file:
-            for line in file:
-                what, name, pid, ns = line.split()
-                self.workers.add(pid)
-                (self.begins if what == "begin" else self.ends)[name] += 1
-                if what == "end":
-                    self.ended_at.setdefault(name, int(ns) / 1e9)
-
-    @property
-    def twice(self):
-        return sum(n > 1 for n in self.begins.values())
-
-    def interrupted(self, lost):
-        """Begins without an end, but for those that go on: of jobs that somebody still has."""
-        go_on = sum(name not in self.ended_at for name in self.begins) - lost
-        return sum(self.begins.values()) - sum(self.ends.values()) - max(0, go_on)
 
 
 class Result:
