@@ -59,6 +59,8 @@ class Ebbd(Keeper):
 
     def configure(self, pools, **keys):
         keys["pressure_source"] = self.container.pressure
+        if self.container.limit_bytes:  # a twentieth, as is the default: but of the container, not of the machine
+            keys["reserve"] = f"{self.container.limit_bytes // 20 // MIB}M"
         lines = ["[ebb]", *(f"{key} = {value}" for key, value in keys.items())]
         for name, pool in pools.items():
             command = "\n  ".join(f"'{word}'" for word in pool["command"])  # a line is short, a value may be long

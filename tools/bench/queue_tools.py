@@ -73,8 +73,8 @@ class Nothing(Keeper):
 
 class Ebb(Nothing):
     title = "ebb"
-    note = (f"ebb: footprint_limit = {LIMIT_MIB}M, memory_budget = {BUDGET_MIB}M, min_lifetime = 1s, pressure_source = the "
-            "container's; all else as it comes")
+    note = (f"ebb: footprint_limit = {LIMIT_MIB}M, memory_budget = {BUDGET_MIB}M, min_lifetime = 1s, pressure_source and "
+            "reserve are the container's; all else as it comes")
 
     def start(self):
         self.ebbd = Ebbd(self.folder, self.container, self.args.bin)

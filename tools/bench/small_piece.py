@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """The computations of make bench-small: for each package of the lists the one that resembles it most, piece by piece. A piece
-is idempotent: its result is a file, which appears whole or not at all.
+is idempotent: its result is a file, which appears whole or not at all. It ends when it is done, and needs no lease.
 
     small_piece.py whole CATEGORY PIECES FOLDER LISTS    all of them, in one process, which keeps what it has parsed
     small_piece.py piece CATEGORY PIECES FOLDER LISTS    the next one; exit status 75 if there is none
@@ -10,9 +10,7 @@ import os
 import sys
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[1:1] = [HERE, os.path.join(HERE, "../../user/sdk/python")]
-import ebb_worker  # noqa: E402
+sys.path.insert(1, os.path.dirname(os.path.abspath(__file__)))
 from queue_jobs import CACHE, report  # noqa: E402
 
 MOST = 100  # pieces of a category
@@ -39,14 +37,12 @@ def do(category, piece, folder, lists):
 
 
 def main(what, category, pieces, folder, lists):
-    category, lease = int(category), ebb_worker.Lease()
-    lease.ready()
-    pieces = left(folder, category, int(pieces))
-    if not pieces and what == "piece":
+    category = int(category)
+    todo = left(folder, category, int(pieces))
+    if not todo and what == "piece":
         sys.exit(NOTHING_TO_DO)
-    for piece in pieces if what == "whole" else pieces[:1]:
-        with lease.job("piece"):
-            do(category, piece, folder, lists)
+    for piece in todo if what == "whole" else todo[:1]:
+        do(category, piece, folder, lists)
 
 
 if __name__ == "__main__":
