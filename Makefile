@@ -53,8 +53,9 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 
 KERNELS ?= 6.1 6.12
 
-.PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
-        build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
+.PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak \
+        build-tests build-vm build-fuzz lint format fuzz bench bench-fault bench-reaction bench-queue bench-small bench-leak install \
+        clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -95,6 +96,11 @@ bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch
 
 simulate: $(B)/simulate ## simulated weeks, with ebb and doing nothing; SCENARIO=file, or all
 	$(Q)$(B)/simulate $(if $(SCENARIO),$(SCENARIO),--table $(wildcard tests/scenarios/*.ini))
+
+bench-queue bench-small bench-leak: bench-%: ## results from the field, scaled: a queue, computations, long leaks (as root)
+	$(Q)sh tools/setup.sh $(if $(filter queue,$*),--bench)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tools/bench/field_$*.py --bin $(B)
 
 setup: ## install the Debian packages that are missing (as root)
 	$(Q)sh tools/setup.sh

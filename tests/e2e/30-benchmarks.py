@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Do the benchmarks measure all that they promise? One quick round of each; what they find is no matter here.
 
-Actors: tools/bench/fault.py and reaction.py with --quick, their processes, the kernel programs, an ebbd with a watch.
+Actors: tools/bench/fault.py, reaction.py, field_leak.py and field_small.py with --quick, their processes and cgroups, the
+kernel programs, an ebbd with a watch. make bench-queue needs packages that `make check` does not.
 """
 # once: it chooses its sensors itself.
 import os
@@ -13,6 +14,7 @@ import csv  # noqa: E402
 import shutil  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
+import xml.etree.ElementTree  # noqa: E402
 
 from ebbtest import BUILD, ROOT, check, main  # noqa: E402
 from machine import Skip  # noqa: E402
@@ -41,8 +43,11 @@ def bench(script, table):
         if os.path.exists(table):
             with open(table, encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
+        for picture in (name for name in os.listdir(folder) if name.endswith(".svg")):
+            tree = xml.etree.ElementTree.parse(os.path.join(folder, picture))
+            check(tree.findall(".//{*}polyline"), f"{picture} shows curves")
     if not rows:
-        raise Skip("no kernel programs here: " + (done.stdout.strip().splitlines() or ["no reason given"])[-1])
+        raise Skip("nothing to measure with here: " + (done.stdout.strip().splitlines() or ["no reason given"])[-1])
     return rows, done.stdout
 
 
@@ -71,4 +76,22 @@ def reactions_have_all_rows():
         check(f"{pages} sensor: p99" in said, "it says whether the aim is reached")
 
 
-main(costs_have_all_rows, reactions_have_all_rows)
+def leaks_are_measured():
+    rows, said = bench("field_leak.py", "bench-leak.csv")
+    check([row["run"] for row in rows] == ["nobody watches", "ebb"], f"both runs: {rows}")
+    for row in rows:
+        check(row["lost"] == row["twice"] == "0", f"each job once: {row}")
+        check(int(row["peak_bytes"]) > 10 << 20, f"it sees the workers' memory: {row}")
+    check("ebb: flat" in said and "ebb: jobs a second" in said, "it says whether the aims are reached")
+
+
+def computations_are_measured():
+    rows, said = bench("field_small.py", "bench-small.csv")
+    check([row["run"] for row in rows][:2] == ["memory to spare", "nothing done"], f"both runs without ebb: {rows}")
+    check(int(rows[0]["done"]) == int(rows[0]["pieces"]), f"with memory to spare all is done: {rows[0]}")
+    check(int(rows[1]["swap_written_bytes"]) > 0, f"half of the memory is not enough: {rows[1]}")
+    if "ebb: skipped" not in said:
+        check("kept   ebb: results that differ from those of whole computations: 0" in said, "pieces come to the same")
+
+
+main(costs_have_all_rows, reactions_have_all_rows, leaks_are_measured, computations_are_measured)
