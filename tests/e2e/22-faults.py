@@ -6,8 +6,9 @@ a job, none doubled, none forgotten, and is everything answered that was accepte
 
 Actors: an ebbd that is killed; another one, built with fault points, that takes over from it, is given one command of
 each kind, and ends at its point, or has one call fail; then an ordinary one, that takes over from that. Pool a: a helper
-in the middle of a job whose leader has ended, a worker in a job, an idle one with a daemon of its own; pool b: one that
-dies while there is no ebbd. Which points there are, ebbd itself says: one that is never reached is a failure.
+in the middle of a job whose leader has ended, a worker in a job, an idle one with a daemon of its own; pool b: one in a
+job; pool c: one that dies while there is no ebbd; pool d: a piece of work (oneshot); pool e: one that finishes its job when
+it is told to go (idle = signal), and loses it when it is told twice. Which points there are, ebbd itself says: one that is never reached is a failure.
 """
 import os
 import sys
@@ -81,7 +82,9 @@ class Scene:
         ebb.wait_journal(PATIENCE, ev="helper", order=self.helped)
         ebb.wait_audit(PATIENCE, ev="exited", pool="a", slot=0)
         ebb.done(daemon)
-        for order in (self.job, self.due):
+        self.piece = ebb.order("d", 0, ["until", self.release])
+        self.framework = ebb.order("e", 0, ["until", self.release])
+        for order in (self.job, self.due, self.piece, self.framework):
             ebb.wait_journal(PATIENCE, ev="start", order=order)
         write(os.path.join(ebb.run_dir, "lease/gone.0.3"), "R\n".ljust(256, "\0"))
         self.kill()
@@ -128,6 +131,8 @@ class Scene:
             lambda: self.until(runs_again("a", 2), "a/2 may keep its memory again"),
             lambda: self.say("retire a/1", "busy", is_due("a", 1)),
             lambda: self.say("retire a/2", "idle"),
+            lambda: self.say("retire d/0", "piece"),
+            lambda: self.say("retire e/0", "told", is_due("e", 0)),
             lambda: self.say("scale a 4", "more"),
             lambda: self.say("drain b", "drain", is_due("b", 0)),
             lambda: self.say("resume b", "resume"),
@@ -155,7 +160,8 @@ class Scene:
         """As they have to be in the end; what was not accepted may be so or not."""
         wished = self.fault.startswith("wished")  # on the board, but it died before it could say so
         b = {1} if self.accepted("resume") else {0} if self.accepted("drain") and not wished else {0, 1}
-        return {"a": {4} if self.accepted("more") else {3, 4}, "b": b, "c": {0} if self.accepted("empty") else {0, 1}}
+        return {"a": {4} if self.accepted("more") else {3, 4}, "b": b, "c": {0} if self.accepted("empty") else {0, 1},
+                "d": {1}, "e": {1}}
 
     def settled(self):
         """Each slot has its worker, known to use its lease, and nobody else is there."""
@@ -179,8 +185,12 @@ class Scene:
         for pool, slot in now:  # who has come to its lease unseen is known when it comes again
             ebb.order(pool, slot, ["work", 0])
         helped = ebb.wait_journal(PATIENCE, ev="helped", order=self.helped)
-        for order, place in ((self.job, ("a", 1)), (self.due, ("b", 0))):
+        for order, place in ((self.job, ("a", 1)), (self.due, ("b", 0)), (self.piece, ("d", 0))):
             check(ebb.done(order)["pid"] == self.pids[place], f"{place} has finished its job")
+        ebb.done(self.framework)
+        if self.fault == "tell-noted":  # nobody else tells it
+            check(running(self.pids["e", 0]) and not ebb.signals(pool="e"), "it is told at most once")
+            os.kill(self.pids["e", 0], signal.SIGTERM)
         for record in ebb.audit(ev="accepted"):
             wait_for(lambda name=record["id"]: self.answered(name), PATIENCE, f"{record['id']} is answered")
         places = wait_for(self.settled, PATIENCE, f"the pools are at size {self.sizes()}")
@@ -188,7 +198,11 @@ class Scene:
         check({pids[0] for pids in places.values()} <= known, f"all are known: {places} {known}")
         again = [r for r in ebb.journal(ev="up", pool="a", slot=0) if r["gen"] > 1]
         check(again[0]["t"] >= helped["t"], "nobody was started beside the helper")
-        check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
+        signals = [s for s in ebb.signals() if s["pool"] != "e" and s["job"] is not None]
+        check(not signals, f"no signal within a job: {signals}")
+        check(not ebb.journal(ev="lost") and not ebb.journal(ev="hard"), "nobody is told twice, or by his children")
+        if self.accepted("told"):
+            check(not running(self.pids["e", 0]), "who was told has gone")
         if self.accepted("busy"):
             check(not running(self.pids["a", 1]), "who was to go has gone")
         wait_for(self.tidy, PATIENCE, "no lease is left but those of workers")
@@ -205,11 +219,16 @@ class Scene:
 
 
 def arrange():
-    pools = {"a": {"size": 3}, "b": {}, "c": {}}
+    pools = {"a": {"size": 3}, "b": {}, "c": {}, "d": {}, "e": {}}
     for keys in pools.values():
         keys.update(grace="1s", ready_timeout="10s", trim_wait="100ms")
     ebb = Ebb(pools, watch=False, start=False)
     ebb.audit_lines = TornLines(os.path.join(ebb.run_dir, "audit"))
+    ebb.pools["d"].update(mode="oneshot", worker=["--pattern", "once", "--lease", "never"])
+    ebb.pools["e"].update(idle="signal", command=f"/usr/bin/python3 -B {ebb.home}/lib/prefork.py {ebb.spool}")
+    for pool in "de":
+        del ebb.pools[pool]["trim_wait"]
+    ebb.configure()
     return ebb
 
 
@@ -249,6 +268,10 @@ def play(fault, does):
             check(point in SILENT or any(text in said for text in ([texts] if isinstance(texts, str) else texts)),
                   f"what is wrong is said: {log}")
         scene.judge(lambda: ebb.audit()[begun:])
+        ebb.send("drain d id=last")
+        ebb.wait_audit(PATIENCE, ev="due", pool="d", reason="drain")
+        ebb.order("d", 0, ["work", 0])  # nobody ends the piece but itself
+        ebb.wait_audit(PATIENCE, ev="done", id="last")
         torn = len(ebb.audit(ev="torn"))
         check(torn == (point == "half-audit-room"), f"each record is whole, or a line of its own: {ebb.audit(ev='torn')}")
 

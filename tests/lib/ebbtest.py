@@ -208,7 +208,8 @@ class Ebb:
         """Everything that a worker of any user needs lies beneath the scratch directory."""
         lib = os.path.join(self.home, "lib")
         os.mkdir(lib)
-        for source in (os.path.join(LIB, "worker.py"), os.path.join(ROOT, "user/sdk/python/ebb_worker.py")):
+        for source in (os.path.join(LIB, "worker.py"), os.path.join(LIB, "prefork.py"),
+                       os.path.join(ROOT, "user/sdk/python/ebb_worker.py")):
             shutil.copy(source, lib)
         os.mkdir(self.spool)
         os.chmod(self.spool, 0o777)

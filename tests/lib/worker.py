@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """A worker that does as it is told and writes down everything that happens to it.
 
-    worker.py SPOOL [--pattern fetch-lock|lock-fetch] [--lease use|never|late] [--threads N]
+    worker.py SPOOL [--pattern fetch-lock|lock-fetch|once] [--lease use|never|late] [--threads N]
                     [--ballast MIB] [--trims]
 
 Orders are JSON files, claimed by rename, from SPOOL/<pool>.<slot>/ and then from SPOOL/<pool>/. An order holds `steps`
@@ -211,7 +211,7 @@ class Worker:
 
     def do(self, order, lease):
         self.order = order["id"]
-        self.working |= {order["id"]} if lease else set()
+        self.working |= {order["id"]} if lease or self.options.pattern == "once" else set()
         self.journal.write("start", order=order["id"], lease=bool(lease))
         self.run(order)
         self.journal.write("end", order=order["id"], lease=bool(lease))
@@ -272,6 +272,17 @@ class Worker:
                     self.put_back(claimed)
             self.journal.write("released", order=order["id"])
 
+    def once(self, lease):
+        """One order, and the end."""
+        while (claim := self.fetch(timeout=1.0)) is None:
+            pass
+        os.unlink(claim[0])
+        if lease is None or not claim[1].get("lease", True):
+            self.do(claim[1], lease=False)
+            return
+        with lease.job(claim[1].get("label", "-")):
+            self.do(claim[1], lease=True)
+
     def lock_then_fetch(self, lease):
         while True:
             with lease.turn() as turn:
@@ -308,7 +319,8 @@ class Worker:
                 self.lease._own = None
             self.lease.ready()
         self.journal.write("ready")
-        loop = self.lock_then_fetch if self.options.pattern == "lock-fetch" else self.fetch_then_lock
+        loop = {"lock-fetch": self.lock_then_fetch, "fetch-lock": self.fetch_then_lock, "once": self.once}[
+            self.options.pattern]
         others = [threading.Thread(target=loop, args=(ebb_worker.Lease(shared=True),), daemon=True)
                   for _ in range(self.options.threads - 1)]
         for thread in others:
@@ -323,7 +335,7 @@ class Worker:
 def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("spool")
-    parser.add_argument("--pattern", default="fetch-lock", choices=["fetch-lock", "lock-fetch"])
+    parser.add_argument("--pattern", default="fetch-lock", choices=["fetch-lock", "lock-fetch", "once"])
     parser.add_argument("--lease", default="use", choices=["use", "never", "late"])
     parser.add_argument("--late", type=float, default=0, help="seconds before the first lock, with --lease late")
     parser.add_argument("--threads", type=int, default=1, help="job threads, each with a lease of its own")

@@ -41,29 +41,31 @@
   X(DUE, "due", 0)                                /* and the lease was not free */                                     \
   X(FENCED, "fenced", 0)                          /* we hold the lease, no signal was sent */                          \
   X(TOLD, "told", 0)                              /* the signal was sent */                                            \
-  X(KEPT, "kept", 0)                              /* R is written back */                                              \
-  X(LEADER_GONE, "leader-gone", 0)                /* it is a zombie, and that is all that is known */                  \
-  X(REST_TOLD, "rest-told", 0)                    /* what it left behind was sent a signal */                          \
-  X(REAPED, "reaped", 0)                          /* its lease is still there */                                       \
-  X(LEASE_GONE, "lease-gone", 0)                  /* the slot is not known to be empty */                              \
-  X(ANSWERED, "answered", 0)                      /* in the audit, still pending on the board */                       \
-  X(RELOADED, "reloaded", 0)                      /* another configuration is in force, nobody knows */                \
-  X(STOPPING, "stopping", 0)                      /* all were asked out, not all have gone */                          \
-  X(STOPPED, "stopped", 0)                        /* all have gone, nobody was told */                                 \
-  X(NO_PROCESS, "no-process", EAGAIN)             /* clone */                                                          \
-  X(NO_MEMORY, "no-memory", ENOMEM)               /* clone */                                                          \
-  X(NO_LEASE_ROOM, "no-lease-room", ENOSPC)       /* the first write of a lease */                                     \
-  X(NO_LEASE_FILE, "no-lease-file", EMFILE)       /* making a lease */                                                 \
-  X(NO_LEASE_KEY, "no-lease-key", EMFILE)         /* asking how the kernel names it */                                 \
-  X(NO_ORDER, "no-order", EIO)                    /* writing an order */                                               \
-  X(NO_PROCSTAT, "no-procstat", EMFILE)           /* reading /proc/<pid>/stat */                                       \
-  X(NO_PROC, "no-proc", EMFILE)                   /* looking through /proc for what a worker left behind */            \
-  X(NO_LOCKS, "no-locks", EMFILE)                 /* reading /proc/locks */                                            \
-  X(NO_EVENT, "no-event", ENOMEM)                 /* watching for a worker's end */                                    \
-  X(NO_PIDFD, "no-pidfd", EMFILE)                 /* pidfd_open of a worker that is to be taken over */                \
-  X(NO_AUDIT_ROOM, "no-audit-room", ENOSPC)       /* writing a record of the audit */                                  \
-  X(NO_AUDIT_FILE, "no-audit-file", EMFILE)       /* a new one, when the old one is full */                            \
-  X(HALF_AUDIT_ROOM, "half-audit-room", ENOSPC)   /* the first half of it went in */
+  X(TELL_NOTED, "tell-noted", 0)            /* idle = signal: that it is told is on the board, no signal was sent */   \
+  X(TOLD_ONCE, "told-once", 0)              /* idle = signal: it was sent */                                           \
+  X(KEPT, "kept", 0)                        /* R is written back */                                                    \
+  X(LEADER_GONE, "leader-gone", 0)          /* it is a zombie, and that is all that is known */                        \
+  X(REST_TOLD, "rest-told", 0)              /* what it left behind was sent a signal */                                \
+  X(REAPED, "reaped", 0)                    /* its lease is still there */                                             \
+  X(LEASE_GONE, "lease-gone", 0)            /* the slot is not known to be empty */                                    \
+  X(ANSWERED, "answered", 0)                /* in the audit, still pending on the board */                             \
+  X(RELOADED, "reloaded", 0)                /* another configuration is in force, nobody knows */                      \
+  X(STOPPING, "stopping", 0)                /* all were asked out, not all have gone */                                \
+  X(STOPPED, "stopped", 0)                  /* all have gone, nobody was told */                                       \
+  X(NO_PROCESS, "no-process", EAGAIN)       /* clone */                                                                \
+  X(NO_MEMORY, "no-memory", ENOMEM)         /* clone */                                                                \
+  X(NO_LEASE_ROOM, "no-lease-room", ENOSPC) /* the first write of a lease */                                           \
+  X(NO_LEASE_FILE, "no-lease-file", EMFILE) /* making a lease */                                                       \
+  X(NO_LEASE_KEY, "no-lease-key", EMFILE)   /* asking how the kernel names it */                                       \
+  X(NO_ORDER, "no-order", EIO)              /* writing an order */                                                     \
+  X(NO_PROCSTAT, "no-procstat", EMFILE)     /* reading /proc/<pid>/stat */                                             \
+  X(NO_PROC, "no-proc", EMFILE)             /* looking through /proc for what a worker left behind */                  \
+  X(NO_LOCKS, "no-locks", EMFILE)           /* reading /proc/locks */                                                  \
+  X(NO_EVENT, "no-event", ENOMEM)           /* watching for a worker's end */                                          \
+  X(NO_PIDFD, "no-pidfd", EMFILE)           /* pidfd_open of a worker that is to be taken over */                      \
+  X(NO_AUDIT_ROOM, "no-audit-room", ENOSPC) /* writing a record of the audit */                                        \
+  X(NO_AUDIT_FILE, "no-audit-file", EMFILE) /* a new one, when the old one is full */                                  \
+  X(HALF_AUDIT_ROOM, "half-audit-room", ENOSPC) /* the first half of it went in */
 
 enum fault_point {
 #define X(id, name, kind) FAULT_##id,

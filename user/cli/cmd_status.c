@@ -71,6 +71,7 @@ static void add_worker(const struct snapshot_worker *worker, struct json_object 
   json__fraction(to, "since_s", worker->lasted_ns, NS_PER_SEC);
   json__fraction(to, "held_s", worker->held_ns, NS_PER_SEC);
   json__boolean(to, "stuck", worker->stuck);
+  json__boolean(to, "waits", worker->slot.waits);
   add_memory(facts, to);
   json__number(to, "jobs", facts->jobs);
   json__string(to, "job", worker->known && facts->busy && facts->job[0] ? facts->job : NULL);

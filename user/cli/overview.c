@@ -71,8 +71,11 @@ static const struct table_column pool_columns[] = {
 static void add_notes(const struct snapshot *snapshot, const struct snapshot_pool *pool, struct table *table) {
   char notes[128], left[16];
   struct text text = TEXT(notes);
-  uint64_t until_ns =
-      pool->board.hold_retire_ns > pool->board.hold_refill_ns ? pool->board.hold_retire_ns : pool->board.hold_refill_ns;
+  uint64_t until_ns = pool->board.hold_retire_ns;
+  if (until_ns < pool->board.hold_refill_ns)
+    until_ns = pool->board.hold_refill_ns;
+  if (until_ns < pool->board.hold_watch_ns)
+    until_ns = pool->board.hold_watch_ns;
   if (pool->hold)
     text__addf(&text, " hold (%s)", text__duration(left, sizeof(left), until_ns - snapshot->now_ns));
   if (pool->board.drained)

@@ -101,7 +101,9 @@ static void merge_worker(const struct snapshot *snapshot, struct snapshot_worker
       snapshot->traced && !trace__worker(&snapshot->trace, worker->index, &record) && is_of(&record.facts, slot);
   worker->facts = worker->known ? record.facts : facts_of(slot);
   worker->facts.state = slot->state < EBB_SLOT_N ? slot->state : EBB_SLOT_EMPTY;
-  bool busy = worker->known && worker->facts.busy;
+  bool piece =
+      snapshot->pools[slot->pool].board.rules.mode == EBB_MODE_ONESHOT; /* at work for as long as it is there */
+  bool busy = piece || (worker->known && worker->facts.busy);
   worker->state = state_of(worker->facts.state, busy, !worker->known || worker->facts.jobs == 0);
   bool by_facts = worker->known && slot->state == EBB_SLOT_SERVING && worker->facts.since_ns > slot->since_ns;
   worker->lasted_ns = since(snapshot->now_ns, by_facts ? worker->facts.since_ns : slot->since_ns);
@@ -163,7 +165,8 @@ static void take_pools(struct snapshot *snapshot, const struct board_view *view)
                                    .jobs = snapshot->traced ? 0 : EBB_UNKNOWN,
                                    .footprint_bytes = EBB_UNKNOWN};
     pool->board.name[EBB_NAME_BYTES - 1] = 0;
-    pool->hold = pool->board.hold_retire_ns > snapshot->now_ns || pool->board.hold_refill_ns > snapshot->now_ns;
+    pool->hold = pool->board.hold_retire_ns > snapshot->now_ns || pool->board.hold_refill_ns > snapshot->now_ns ||
+                 pool->board.hold_watch_ns > snapshot->now_ns;
     if (snapshot->traced && !trace__pool(&snapshot->trace, i, &record) && !strcmp(record.name, pool->board.name)) {
       pool->facts = record.facts;
       pool->warnings = record.warnings;
@@ -182,6 +185,9 @@ static void take_jobs(struct snapshot *snapshot) {
     if (pool)
       pool->jobs += record.kind.runs;
   }
+  for (uint32_t i = 0; i < snapshot->n_pools; i++) /* pieces take no lease, or one for several jobs */
+    if (snapshot->pools[i].board.rules.mode == EBB_MODE_ONESHOT)
+      snapshot->pools[i].jobs = snapshot->pools[i].board.pieces;
 }
 
 static void take_host(struct snapshot *snapshot) {

@@ -19,11 +19,13 @@ static const unsigned char next[EBB_SLOT_N][SLOT_EVENT_N] = {
             [SLOT_SPAWNED] = TO(STARTING),
             [SLOT_SPAWN_FAILED] = TO(BACKOFF),
             [SLOT_ASKED_OUT] = TO(EMPTY),
+            [SLOT_RESTED] = TO(EMPTY),
         },
     [EBB_SLOT_STARTING] =
         {
             [SLOT_LEASED] = TO(SERVING),
             [SLOT_SPARED] = TO(SPARE),
+            [SLOT_UP] = TO(SERVING),
             [SLOT_LATE] = TO(UNLEASED),
             [SLOT_ASKED_OUT] = TO(DUE),
             [SLOT_LEADER_EXITED] = TO(LEAVING),
@@ -43,6 +45,7 @@ static const unsigned char next[EBB_SLOT_N][SLOT_EVENT_N] = {
         },
     [EBB_SLOT_SERVING] =
         {
+            [SLOT_LEASED] = TO(SERVING), /* it served before it came to its lease */
             [SLOT_ASKED_OUT] = TO(DUE),
             [SLOT_LEADER_EXITED] = TO(LEAVING),
         },
@@ -103,6 +106,8 @@ uint64_t slot__backoff_ns(uint32_t failures) {
 bool slot__died_young(const struct slot_end *end) {
   if (end->retired)
     return false;
+  if (end->piece)
+    return !end->recycled_code;
   if (!end->was_serving)
     return true;
   return !end->recycled_code && end->lived_ns < end->ready_timeout_ns;

@@ -17,12 +17,14 @@
   X(SPAWN_FAILED, "spawn-failed")   /* it could not be */                                                              \
   X(LEASED, "leased")               /* it was seen waiting for its lease: it uses it */                                \
   X(SPARED, "spared")               /* likewise, but nobody is needed: it is kept waiting */                           \
+  X(UP, "up")                       /* one that serves from its start: it runs */                                      \
   X(LATE, "late")                   /* ready_timeout passed without that */                                            \
   X(ASKED_OUT, "asked-out")         /* order X was written */                                                          \
   X(KEPT, "kept")                   /* order R was written back */                                                     \
   X(FENCED, "fenced")               /* ebbd holds the lease of a worker that uses it: between jobs, can start none */  \
   X(LEADER_EXITED, "leader-exited") /* the slot's process ended; others of the worker may be left */                   \
   X(GONE, "gone")                   /* no process of the worker is left */                                             \
+  X(RESTED, "rested")               /* the pause is over, and the next start is for somebody else to say */            \
   X(DIED_YOUNG, "died-young")       /* after gone: start again only after a while */
 
 enum slot_event {
@@ -56,6 +58,7 @@ struct slot_end {
   bool retired;       /* we asked it to go */
   bool was_serving;   /* it had come to its lease (or ready_timeout had passed) */
   bool recycled_code; /* it exited with one of recycle_exit_codes */
+  bool piece;         /* it had one piece of work to do: any other end is a failure, at any age */
   uint64_t lived_ns;
   uint64_t ready_timeout_ns;
 };

@@ -6,6 +6,8 @@
 
 #include "ebb/lease.h"
 #include "fault.h"
+#include "fill.h"
+#include "hold.h"
 #include "limit.h"
 #include "log.h"
 #include "pending.h"
@@ -84,7 +86,7 @@ static const char *retire_slot(const struct call *call) {
       (void)worker__ask_out(call->keeper, slot, &(struct retirement){.reason = slot->reason}, call->now_ns);
     return NULL;
   }
-  if (slot->state == EBB_SLOT_UNLEASED)
+  if (worker__unproven(slot))
     return reason__name(REASON_UNLEASED); /* nothing will ever prove it idle */
   if (no_place(call))
     return too_many;
@@ -113,7 +115,7 @@ static const char *retire_slot(const struct call *call) {
 /* Which one is a question of memory, so the watch chooses. */
 static const char *retire_any(const struct call *call) {
   bool any = false;
-  for_each_slot_of(slot, call->keeper, call->pool) any |= slot->state == EBB_SLOT_SERVING;
+  for_each_slot_of(slot, call->keeper, call->pool) any |= worker__can_go(slot);
   if (!any)
     return "no-worker";
   if (call->command->refill == COMMAND_REFILL_NO)
@@ -144,7 +146,18 @@ static void open_place(struct slot *slot) {
   slot->closed = PLACE_OPEN;
 }
 
+static const char *admit(const struct call *call) {
+  if (no_place(call))
+    return too_many;
+  const char *refusal = fill__admit(call->slot);
+  if (!refusal)
+    accept(call, PENDING_NOW);
+  return refusal;
+}
+
 static const char *do_refill(const struct call *call) {
+  if (fill__is_admission(call->slot, call->command))
+    return admit(call);
   if (call->pool->drained && call->slot)
     return "drained"; /* a pool is drained as a whole, and comes back as a whole */
   if (no_place(call))
@@ -192,37 +205,21 @@ static const char *do_resume(const struct call *call) {
     return too_many;
   for_each_aim(pool, call) {
     pool->drained = false;
-    pool->hold_retire_ns = pool->hold_refill_ns = 0;
+    hold__lift(pool);
   }
   accept(call, PENDING_FULL);
   for_each_aim(pool, call) record_pool(call, pool, AUDIT_RESUME, NULL);
   return NULL;
 }
 
-/* The watch keeps its hold up by sending it again, and takes nothing from the one that somebody else has set. true: it is
- * a hold that was not there before. */
-static bool hold_until(const struct call *call, uint64_t *until_ns) {
-  bool renews = !strcmp(call->command->by, "watch") && call->now_ns < *until_ns;
-  uint64_t asked_ns = call->now_ns + call->command->for_ns;
-  if (!renews || asked_ns > *until_ns)
-    *until_ns = asked_ns;
-  return !renews;
-}
-
 static const char *do_hold(const struct call *call) {
   static const char *const texts[] = {NULL, "retire", "refill", "all"};
-  enum command_hold what = call->command->what;
   bool begins[EBB_POOLS_MAX] = {false};
   if (no_place(call))
     return too_many;
-  for_each_aim(pool, call) {
-    if (what & COMMAND_HOLD_RETIRE)
-      begins[pool->index] |= hold_until(call, &pool->hold_retire_ns);
-    if (what & COMMAND_HOLD_REFILL)
-      begins[pool->index] |= hold_until(call, &pool->hold_refill_ns);
-  }
+  for_each_aim(pool, call) begins[pool->index] = hold__set(pool, call->command, call->now_ns);
   accept(call, PENDING_NOW);
-  for_each_aim(pool, call) if (begins[pool->index]) record_pool(call, pool, AUDIT_HOLD, texts[what]);
+  for_each_aim(pool, call) if (begins[pool->index]) record_pool(call, pool, AUDIT_HOLD, texts[call->command->what]);
   return NULL;
 }
 
@@ -314,7 +311,8 @@ static void leave_them(struct keeper *keeper) {
     if (!worker__present(slot))
       continue;
     left++;
-    (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
+    if (!slot->told_once)
+      (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
     log__info("leaving %s/%u (pid %d) to the next ebbd", slot->pool->config.name, slot->number, slot->pid);
   }
   record_stop(keeper, "leaving %u workers to the next ebbd", left);
@@ -329,7 +327,7 @@ static void wait_for_busy(struct keeper *keeper, uint64_t now_ns) {
       continue;
     busy++;
     log__info("waiting for %s/%u (pid %d) %s", slot->pool->config.name, slot->number, slot->pid,
-              slot->leased ? "to finish its job" : "to come to its lease, or to end");
+              slot->leased || slot->told_once ? "to finish its job" : "to come to its lease, or to end");
   }
   FAULT(STOPPING);
   record_stop(keeper, "waiting for %u workers in the middle of a job", busy);

@@ -16,8 +16,9 @@
 #define ANCESTORS_MAX 64
 
 static bool at_gate(const struct slot *slot) {
-  return slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED ||
-         (slot->state == EBB_SLOT_DUE && !slot->leased);
+  bool runs = slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_SERVING ||
+              slot->state == EBB_SLOT_DUE;
+  return runs && !slot->leased && slot->idle == EBB_IDLE_LEASE;
 }
 
 static int by_key(const void *a, const void *b) {

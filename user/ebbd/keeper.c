@@ -22,6 +22,7 @@
 #include "fault.h"
 #include "gate.h"
 #include "handover.h"
+#include "hold.h"
 #include "log.h"
 #include "pending.h"
 #include "procstat.h"
@@ -47,12 +48,7 @@ static uint64_t next_deadline(struct keeper *keeper) {
     first = earlier(first, keeper->stop_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
   for_each_slot(slot, keeper) first = earlier(first, worker__deadline(keeper, slot));
-  for_each_pool(pool, keeper) {
-    if (pool->hold_retire_ns)
-      first = earlier(first, pool->hold_retire_ns);
-    if (pool->hold_refill_ns)
-      first = earlier(first, pool->hold_refill_ns);
-  }
+  for_each_pool(pool, keeper) first = earlier(first, hold__deadline(pool));
   return first;
 }
 
@@ -66,23 +62,6 @@ static void rearm(struct keeper *keeper) {
   (void)sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
 }
 
-static void end_holds(struct keeper *keeper, uint64_t now_ns) {
-  for_each_pool(pool, keeper) {
-    bool retire = pool->hold_retire_ns && now_ns >= pool->hold_retire_ns;
-    bool refill = pool->hold_refill_ns && now_ns >= pool->hold_refill_ns;
-    if (retire)
-      pool->hold_retire_ns = 0;
-    if (refill)
-      pool->hold_refill_ns = 0;
-    if (!retire && !refill)
-      continue;
-    const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
-    audit__write(
-        &keeper->audit,
-        &(struct audit_record){.event = AUDIT_RESUME, .worker = &worker, .by = "ebbd", .text = "the hold ran out"});
-  }
-}
-
 static void slots_turn(struct keeper *keeper, uint64_t now_ns) {
   for_each_slot(slot, keeper) {
     /* A slot that has just become empty is filled in the same turn. */
@@ -94,7 +73,7 @@ static void slots_turn(struct keeper *keeper, uint64_t now_ns) {
 /* One turn: do what is to be done now, say so on the board, sleep until something happens. */
 static void turn(struct keeper *keeper) {
   uint64_t now_ns = clock__monotonic_ns();
-  end_holds(keeper, now_ns);
+  hold__turn(keeper, now_ns);
   watchdog__turn(keeper, now_ns);
   gate__turn(keeper, now_ns);
   slots_turn(keeper, now_ns);

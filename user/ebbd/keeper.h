@@ -53,9 +53,10 @@ struct pool {
   bool drained;
   bool removed;                            /* no longer in the configuration; freed when empty */
   uint64_t hold_retire_ns, hold_refill_ns; /* until then; 0: not held */
+  uint64_t hold_watch_ns;                  /* starts, likewise, by the watch: see hold.h */
   uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
   uint64_t requested_ns;
-  uint64_t retired, refilled;
+  uint64_t retired, refilled, pieces;
   uint32_t limited; /* BOARD_LIMITED_*: these limits are in force in place of those of the file */
   uint64_t footprint_limit_bytes, retained_limit_bytes;
   uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
@@ -87,6 +88,7 @@ struct slot {
   uint64_t start_time;
   uint64_t born_ns;
   uint64_t recipe; /* that it was started by; 0: not known */
+  uint32_t idle;   /* enum ebb_idle of its pool when it was started: it lives by that */
   sd_event_source *exit_source;
   uint64_t complete_ns; /* what is not known of it is asked again then */
   /* The lease. */
@@ -106,11 +108,14 @@ struct slot {
   struct family_member told[TOLD_MAX];
   int n_told;
   bool retired;
+  bool told_once; /* once and for all: see tell.h */
   bool was_serving;
   struct audit_end end;
   /* The way in. */
   uint32_t failures;
   uint64_t retry_ns;
+  uint64_t waits_ns; /* since when the next piece waits to be let pass; 0: it does not */
+  bool admitted;     /* it is */
 };
 
 /* A command that waits for its outcome. What it waits for is asked of the slots anew each turn. */

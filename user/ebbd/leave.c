@@ -45,6 +45,16 @@ static bool is_unknown(const struct audit_end *end) {
   return end->code < 0 && end->signal < 0;
 }
 
+static bool is_piece(const struct slot *slot) {
+  return slot->pool->config.rules.mode == EBB_MODE_ONESHOT;
+}
+
+/* Of one that was told to go between its jobs, that it ended well says nothing. */
+static void count_piece(struct slot *slot) {
+  slot->pool->pieces +=
+      is_piece(slot) && slot->state != EBB_SLOT_RETIRING && is_recycle_code(&slot->pool->config, slot->end.code);
+}
+
 static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *arg) {
   (void)source, (void)revents;
   struct slot *slot = arg;
@@ -55,6 +65,7 @@ static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *ar
     return 0; /* not ended after all */
   slot->exit_source = sd_event_source_unref(slot->exit_source);
   slot->retired = slot->state == EBB_SLOT_DUE || slot->state == EBB_SLOT_RETIRING;
+  count_piece(slot);
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_EXITED,
                                                       .worker = &worker,
@@ -130,6 +141,7 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
       .retired = slot->retired,
       .was_serving = slot->was_serving,
       .recycled_code = is_recycle_code(config, slot->end.code) || is_unknown(&slot->end),
+      .piece = is_piece(slot),
       .lived_ns = now_ns - slot->born_ns,
       .ready_timeout_ns = config->ready_timeout_ns,
   };

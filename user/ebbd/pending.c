@@ -86,13 +86,18 @@ static bool all_empty(struct keeper *keeper, const struct pending *pending) {
   return true;
 }
 
+/* Pieces of work come and go, and those who are adopted come when somebody says so: neither is waited for. */
+static bool is_filled(const struct slot *slot) {
+  return slot->pool->config.rules.mode != EBB_MODE_SERVICE ||
+         (worker__present(slot) && slot->state != EBB_SLOT_STARTING);
+}
+
 /* Every slot that is wanted has a worker that is up, and no other slot has one. */
 static bool all_full(struct keeper *keeper, const struct pending *pending) {
   for_each_slot(slot, keeper) {
     if (!concerns(pending, slot))
       continue;
-    if (worker__wanted(keeper, slot) ? !worker__present(slot) || slot->state == EBB_SLOT_STARTING
-                                     : worker__present(slot))
+    if (worker__wanted(keeper, slot) ? !is_filled(slot) : worker__present(slot))
       return false;
   }
   return true;
@@ -106,7 +111,7 @@ static bool retired(struct keeper *keeper, const struct pending *pending) {
     return false;
   if (!worker__wanted(keeper, slot))
     return true;
-  return worker__present(slot) && slot->state != EBB_SLOT_STARTING; /* its successor has to be up */
+  return is_filled(slot); /* its successor has to be up */
 }
 
 /* A retirement taken back: `resume` or `scale` said R before the job ended, or it never came to its lease. */
@@ -140,7 +145,7 @@ void pending__chosen(struct keeper *keeper, const struct slot *slot) {
 static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
   struct slot *any = NULL;
   for_each_slot_of(slot, keeper, pool) {
-    if (slot->state != EBB_SLOT_SERVING)
+    if (!worker__can_go(slot))
       continue;
     any = slot;
     if (lease__try_lock(slot->lease_fd) == 0) {

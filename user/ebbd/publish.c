@@ -46,10 +46,13 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .drained = pool->drained,
       .hold_retire_ns = pool->hold_retire_ns,
       .hold_refill_ns = pool->hold_refill_ns,
+      .hold_watch_ns = pool->hold_watch_ns,
       .retired = pool->retired,
       .refilled = pool->refilled,
+      .pieces = pool->pieces,
       .recipe = pool->recipe,
       .limited = pool->limited,
+      .retire_signal = pool->config.retire_signal,
       .rules = limit__rules(pool),
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);
@@ -74,6 +77,9 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .leased = slot->leased,
       .fresh_bytes = slot->fresh_bytes,
       .recipe = slot->recipe,
+      .waits = slot->waits_ns > 0,
+      .told = slot->told_once,
+      .kind = slot->idle == EBB_IDLE_SIGNAL ? BOARD_SLOT_SIGNALLED : 0,
       .trimmed_ns = slot->trimmed_ns,
   };
   store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));

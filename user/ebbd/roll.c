@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "roll.h"
 
+#include "hold.h"
 #include "worker.h"
 
 /* It is being replaced, or is about to be: nobody else of its pool is asked out now. */
@@ -38,7 +39,7 @@ static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
 }
 
 static bool may_go_on(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
-  if (pool->removed || pool->drained || now_ns < pool->hold_retire_ns || now_ns < pool->hold_refill_ns)
+  if (pool->removed || pool->drained || now_ns < pool->hold_retire_ns || now_ns < hold__refill_until_ns(pool))
     return false;
   for_each_slot_of(slot, keeper, pool) if (is_in_the_way(slot, now_ns)) return false;
   return true;

@@ -130,6 +130,10 @@ static uint64_t recipe_of(const struct pool *pool) {
   sum = add_word(sum, "");
   sum = add_word(add_word(sum, pool->config.user), pool->config.directory);
   sum = add_word(sum, (char[]){(char)(1 + (pool->config.umask >> 6)), (char)(1 + (pool->config.umask & 077)), 0});
+  if (pool->config.rules.idle == EBB_IDLE_SIGNAL) /* another way to go */
+    sum = add_word(sum, "idle=signal");
+  if (pool->config.rules.mode == EBB_MODE_ONESHOT) /* and one that goes by itself */
+    sum = add_word(sum, "mode=oneshot");
   return sum ? sum : 1;
 }
 

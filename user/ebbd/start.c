@@ -14,6 +14,7 @@
 #include "fault.h"
 #include "log.h"
 #include "publish.h"
+#include "tell.h"
 #include "worker.h"
 
 void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event event, const char *text,
@@ -78,13 +79,24 @@ static int run(struct keeper *keeper, struct slot *slot, const char *lease_name,
   return spawn__run(&spawn, &slot->pid, &slot->pidfd, error);
 }
 
+/* The gate stays closed to find out whether it uses its lease; to one that is not to, it is nothing. */
+static void serve(struct slot *slot, uint64_t now_ns) {
+  slot->was_serving = true;
+  worker__step(slot, SLOT_UP, now_ns);
+  if (!tell__is_for(slot))
+    return;
+  slot->holds = false;
+  (void)lease__unlock(slot->lease_fd);
+}
+
 /* The process is there: note whatever a later ebbd needs to know it by. */
 static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->start_time = 0;
   slot->ours = true;
   slot->born_ns = now_ns;
   slot->recipe = slot->pool->recipe;
-  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = false;
+  slot->idle = slot->pool->config.rules.idle;
+  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = slot->told_once = false;
   slot->holds = true;
   slot->kill_ns = 0;
   slot->fresh_bytes = EBB_UNKNOWN;
@@ -94,11 +106,15 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     keeper->gate_ns = now_ns + GATE_POLL_FIRST_NS;
   children__know(slot->pid);
   worker__step(slot, SLOT_SPAWNED, now_ns);
+  if (worker__serves_at_once(slot))
+    serve(slot, now_ns);
   worker__complete(keeper, slot, now_ns);
   publish__slot(keeper, slot); /* at once: should we die in this turn, the next ebbd has to find it */
   FAULT(STARTED);
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_REFILL, .worker = &worker});
+  if (slot->state == EBB_SLOT_SERVING)
+    audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_READY, .worker = &worker});
 }
 
 /* The lease, and the cgroup of that name where there can be one. Descriptor of the lease, or negative errno. */

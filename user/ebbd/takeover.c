@@ -21,6 +21,7 @@
 #include "procenv.h"
 #include "procstat.h"
 #include "roster.h"
+#include "tell.h"
 #include "text.h"
 #include "units.h"
 #include "worker.h"
@@ -52,6 +53,13 @@ static bool has_worker(const struct board_view *before, uint32_t pool) {
   return false;
 }
 
+/* To tell a framework by another signal than the file said might end its jobs. */
+static int signal_of(const struct board_pool *record) {
+  int number = record->retire_signal;
+  bool catchable = number > 0 && number < SIGRTMIN && number != SIGKILL && number != SIGSTOP;
+  return catchable ? number : SIGTERM;
+}
+
 /* What an operator asked for outlives us; so does what the watch has not answered yet. */
 static void restore_pool(struct keeper *keeper, uint32_t index, const struct board_pool *record, uint64_t now_ns) {
   struct pool *pool = &keeper->pools[index];
@@ -61,11 +69,15 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
       .drained = record->drained,
       .hold_retire_ns = record->hold_retire_ns,
       .hold_refill_ns = record->hold_refill_ns,
+      .hold_watch_ns = record->hold_watch_ns,
+      .pieces = record->pieces,
       .requests = record->requests,
       .requested_ns = now_ns,
   };
   (void)make_removed(pool, record->name);
   pool->config.size = record->configured;
+  pool->config.rules = record->rules; /* should the file not have it any more */
+  pool->config.retire_signal = signal_of(record);
   pool->removed = config__pool_index(&keeper->config, record->name) < 0;
   if (!pool->removed)
     limit__restore(pool, record);
@@ -148,19 +160,37 @@ static int take_process(struct keeper *keeper, struct slot *slot, const struct b
   return 0;
 }
 
+/* The board says what it was started as; who was found without one is taken for what its pool is. */
+static uint32_t idle_of(const struct slot *slot, const struct board_slot *record) {
+  if (!record->recipe)
+    return slot->pool->config.rules.idle;
+  return record->kind & BOARD_SLOT_SIGNALLED ? EBB_IDLE_SIGNAL : EBB_IDLE_LEASE;
+}
+
+/* Without a board, its lease tells: X is written before anybody is told. */
+static bool was_told(const struct slot *slot, const struct board_slot *record) {
+  char lease[EBB_LEASE_BYTES];
+  return !record->recipe && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) && lease[0] == EBB_ORDER_EXIT;
+}
+
 /* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. One that holds its
  * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
 static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
-  bool due = record->reason == REASON_REQUEST;
-  slot->leased = slot->was_serving = record->leased;
-  slot->holds = !record->leased && lease__try_lock(slot->lease_fd) == 0;
   slot->recipe = record->recipe;
+  slot->idle = idle_of(slot, record);
+  slot->told_once = record->told || was_told(slot, record);
+  bool due = record->reason == REASON_REQUEST || slot->told_once;
+  slot->leased = record->leased;
+  slot->was_serving = slot->leased || worker__serves_at_once(slot);
+  slot->holds = !slot->leased && !tell__is_for(slot) && lease__try_lock(slot->lease_fd) == 0;
   slot->fresh_bytes = record->fresh_bytes;
   slot->trimmed_ns = record->trimmed_ns;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
   slot->since_ns = now_ns;
-  slot->reason = due ? REASON_REQUEST : REASON_NONE;
-  slot->state = due ? EBB_SLOT_DUE : slot->leased ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
+  slot->reason = slot->told_once && record->reason < REASON_N ? (enum reason)record->reason
+                 : due                                        ? REASON_REQUEST
+                                                              : REASON_NONE;
+  slot->state = due ? EBB_SLOT_DUE : slot->was_serving ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
   keeper->gate_ns = now_ns;
   (void)lease__order(slot->lease_fd, due ? EBB_ORDER_EXIT : EBB_ORDER_RUN);
   worker__complete(keeper, slot, now_ns);

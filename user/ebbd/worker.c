@@ -8,6 +8,7 @@
 #include "children.h"
 #include "ebb/lease.h"
 #include "fault.h"
+#include "fill.h"
 #include "log.h"
 #include "pidfd.h"
 #include "procstat.h"
@@ -15,6 +16,7 @@
 #include "roll.h"
 #include "selfprotect.h"
 #include "spare.h"
+#include "tell.h"
 #include "trim.h"
 #include "units.h"
 
@@ -70,6 +72,7 @@ static void keep_at_gate(struct slot *slot, uint64_t now_ns) {
 }
 
 void worker__let_in(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  bool served = slot->state == EBB_SLOT_SERVING;
   slot->leased = slot->was_serving = true;
   slot->awaited = false;
   worker__step(slot, SLOT_LEASED, now_ns);
@@ -79,7 +82,8 @@ void worker__let_in(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->holds = false;
   (void)lease__unlock(slot->lease_fd);
   FAULT(GATE_OPEN);
-  record(keeper, slot, AUDIT_READY);
+  if (!served)
+    record(keeper, slot, AUDIT_READY);
 }
 
 static void note_unleased(struct keeper *keeper, struct slot *slot) {
@@ -178,6 +182,7 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
     if (!try_fence(keeper, slot, now_ns)) {
       record_reason(keeper, slot, AUDIT_DUE);
       FAULT(DUE);
+      tell__turn(keeper, slot);
     }
     return true;
   case EBB_SLOT_DUE:
@@ -195,7 +200,7 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
 static void keep(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
   FAULT(KEPT);
-  worker__step(slot, slot->leased ? SLOT_KEPT : SLOT_LATE, now_ns);
+  worker__step(slot, slot->leased || worker__serves_at_once(slot) ? SLOT_KEPT : SLOT_LATE, now_ns);
   slot->reason = REASON_NONE;
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit,
@@ -220,7 +225,7 @@ static void follow_wishes(struct keeper *keeper, struct slot *slot, uint64_t now
   bool stays = slot->state >= EBB_SLOT_STARTING && slot->state <= EBB_SLOT_SERVING;
   if (stays && unwanted != REASON_NONE)
     (void)worker__let_go(keeper, slot, unwanted, now_ns);
-  else if (slot->state == EBB_SLOT_DUE && unwanted == REASON_NONE && taken_back(keeper, slot))
+  else if (slot->state == EBB_SLOT_DUE && unwanted == REASON_NONE && taken_back(keeper, slot) && !slot->told_once)
     keep(keeper, slot, now_ns);
 }
 
@@ -237,7 +242,8 @@ static void kill_group(struct keeper *keeper, struct slot *slot, uint64_t now_ns
 /* A worker that does not come to its lease cannot be retired: whoever asked for it is told so. What the pool is to be like
  * stays true of it, should it come after all. */
 static bool never_comes(const struct slot *slot, uint64_t now_ns) {
-  return !slot->leased && !is_wish(slot->reason) && now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns;
+  return !slot->leased && !tell__is_for(slot) && !is_wish(slot->reason) &&
+         now_ns - slot->born_ns >= slot->pool->config.ready_timeout_ns;
 }
 
 static bool has_process(const struct slot *slot) {
@@ -260,10 +266,6 @@ void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns)
                strerror(-error));
 }
 
-static bool refill_held(const struct slot *slot, uint64_t now_ns) {
-  return now_ns < slot->pool->hold_refill_ns;
-}
-
 bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   enum ebb_slot_state before = slot->state;
   if (has_process(slot) && !is_complete(slot) && now_ns >= slot->complete_ns)
@@ -271,14 +273,8 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   follow_wishes(keeper, slot, now_ns);
   switch (slot->state) {
   case EBB_SLOT_EMPTY:
-    if (worker__wanted(keeper, slot) && !refill_held(slot, now_ns))
-      worker__start(keeper, slot, now_ns);
-    break;
   case EBB_SLOT_BACKOFF:
-    if (!worker__wanted(keeper, slot))
-      worker__step(slot, SLOT_ASKED_OUT, now_ns);
-    else if (now_ns >= slot->retry_ns && !refill_held(slot, now_ns))
-      worker__start(keeper, slot, now_ns);
+    fill__turn(keeper, slot, now_ns);
     break;
   case EBB_SLOT_STARTING:
   case EBB_SLOT_UNLEASED:
@@ -290,14 +286,18 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
       give_up_waiting(keeper, slot, now_ns);
     break;
   case EBB_SLOT_SERVING:
+    if (slot->awaited)
+      worker__let_in(keeper, slot, now_ns);
     trim__turn(slot, now_ns);
     break;
   case EBB_SLOT_DUE:
+    tell__turn(keeper, slot);
     if (slot->awaited || now_ns >= slot->try_ns)
       (void)try_fence(keeper, slot, now_ns);
     if (slot->state == EBB_SLOT_DUE && never_comes(slot, now_ns)) {
       keep(keeper, slot, now_ns);
-      note_unleased(keeper, slot);
+      if (slot->state == EBB_SLOT_UNLEASED)
+        note_unleased(keeper, slot);
     }
     break;
   case EBB_SLOT_RETIRING:
@@ -317,17 +317,16 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
 static uint64_t state_deadline(const struct keeper *keeper, const struct slot *slot) {
   switch (slot->state) {
   case EBB_SLOT_EMPTY:
-    return worker__wanted(keeper, slot) && slot->pool->hold_refill_ns ? slot->pool->hold_refill_ns : UINT64_MAX;
   case EBB_SLOT_BACKOFF:
-    return slot->retry_ns > slot->pool->hold_refill_ns ? slot->retry_ns : slot->pool->hold_refill_ns;
+    return fill__deadline(keeper, slot);
   case EBB_SLOT_STARTING:
     return slot->born_ns + slot->pool->config.ready_timeout_ns;
   case EBB_SLOT_SERVING:
     return trim__deadline(slot);
   case EBB_SLOT_DUE:
-    return slot->leased            ? slot->try_ns
-           : is_wish(slot->reason) ? UINT64_MAX
-                                   : slot->born_ns + slot->pool->config.ready_timeout_ns;
+    return slot->leased                                  ? slot->try_ns
+           : is_wish(slot->reason) || tell__is_for(slot) ? UINT64_MAX
+                                                         : slot->born_ns + slot->pool->config.ready_timeout_ns;
   case EBB_SLOT_RETIRING:
     return slot->kill_ns;
   case EBB_SLOT_LEAVING:

@@ -44,6 +44,18 @@ void worker__lease_path(const struct slot *slot, char *to);
 static inline bool worker__present(const struct slot *slot) {
   return slot->state != EBB_SLOT_EMPTY && slot->state != EBB_SLOT_BACKOFF;
 }
+/* It serves from its start, whether it ever comes to its lease or not. */
+static inline bool worker__serves_at_once(const struct slot *slot) {
+  return slot->idle == EBB_IDLE_SIGNAL || slot->pool->config.rules.mode == EBB_MODE_ONESHOT;
+}
+/* It serves, and nothing proves it to be between jobs, as far as is known: it is never signalled. */
+static inline bool worker__unproven(const struct slot *slot) {
+  return slot->state == EBB_SLOT_UNLEASED ||
+         (slot->state == EBB_SLOT_SERVING && !slot->leased && slot->idle == EBB_IDLE_LEASE);
+}
+static inline bool worker__can_go(const struct slot *slot) {
+  return slot->state == EBB_SLOT_SERVING && !worker__unproven(slot);
+}
 /* Why no process is wanted here; REASON_NONE: one is. */
 enum reason worker__unwanted(const struct keeper *keeper, const struct slot *slot);
 static inline bool worker__wanted(const struct keeper *keeper, const struct slot *slot) {

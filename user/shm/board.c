@@ -7,7 +7,7 @@
 
 /* Raise it whenever a record or the meaning of one of its fields changes. Tests make programs of a later version. */
 #ifndef BOARD_VERSION
-#define BOARD_VERSION 6
+#define BOARD_VERSION 7
 #endif
 
 static const struct seqfile_part parts[] = {

@@ -26,6 +26,9 @@ struct board_ebbd {
   char pressure_source[256];
 };
 
+/* What a slot's worker is, whatever its pool is by now. */
+#define BOARD_SLOT_SIGNALLED 1u /* it finishes its job when it is told to go (idle = signal) */
+
 #define BOARD_LIMITED_FOOTPRINT 1u
 #define BOARD_LIMITED_RETAINED 2u
 
@@ -38,13 +41,15 @@ struct board_pool {
   __u32 batch;      /* workers that a roll on command replaces at a time */
   char name[EBB_NAME_BYTES];
   __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
-  __u64 hold_refill_ns;
-  __u64 retired; /* since ebbd started */
+  __u64 hold_refill_ns; /* by an operator … */
+  __u64 hold_watch_ns;  /* … and by the watch: the later one counts */
+  __u64 retired;        /* since ebbd started */
   __u64 refilled;
+  __u64 pieces;    /* oneshot: that were done, as far back as the board goes */
   __u64 recipe;    /* what its workers are started by now, as a number; 0: not known */
   __u64 rolled_ns; /* workers that were born before are replaced, somebody asked for it; 0: none */
   __u32 limited;   /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
-  __u32 reserved;
+  __s32 retire_signal;
   struct ebb_pool_rules rules;
 };
 
@@ -68,7 +73,9 @@ struct board_slot {
   __u32 first;       /* it goes when its successor, in another slot, is ready */
   __u32 waits;       /* empty, and the watch is to say when the next piece fits (oneshot) */
   __u32 told;        /* it has been told to go, which is done once (idle = signal) */
-  __u64 trimmed_ns;  /* when it was last ordered to give memory back; 0: never */
+  __u32 kind;        /* BOARD_SLOT_* */
+  __u32 reserved;
+  __u64 trimmed_ns; /* when it was last ordered to give memory back; 0: never */
 };
 
 /* A command that was accepted and is not answered yet; only ebbd reads it, after another ebbd. */
