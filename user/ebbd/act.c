@@ -11,6 +11,7 @@
 #include "publish.h"
 #include "reload.h"
 #include "roster.h"
+#include "succession.h"
 #include "text.h"
 #include "worker.h"
 
@@ -71,6 +72,12 @@ static bool answers_request(const struct call *call) {
   return !strcmp(call->command->by, "watch") && !strcmp(call->command->reason, reason__name(REASON_REQUEST));
 }
 
+/* The watch says it again and again. */
+static bool is_marked_already(const struct call *call) {
+  return call->slot->first && call->slot->state == EBB_SLOT_SERVING && !strcmp(call->command->by, "watch") &&
+         call->command->refill == COMMAND_REFILL_FIRST && !call->command->id[0] && !answers_request(call);
+}
+
 static const char *retire_slot(const struct call *call) {
   struct slot *slot = call->slot;
   if (!worker__present(slot))
@@ -82,14 +89,17 @@ static const char *retire_slot(const struct call *call) {
       (void)worker__ask_out(call->keeper, slot, &(struct retirement){.reason = slot->reason}, call->now_ns);
     return NULL;
   }
+  if (is_marked_already(call))
+    return NULL;
   if (slot->state == EBB_SLOT_UNLEASED)
     return reason__name(REASON_UNLEASED); /* nothing will ever prove it idle */
   if (no_place(call))
     return too_many;
+  bool first = call->command->refill == COMMAND_REFILL_FIRST;
   if (answers_request(call)) {
     if (!call->pool->requests)
       return "no-request";
-    call->pool->requests--;
+    first |= pending__take_request(call->pool);
     pending__chosen(call->keeper, slot);
   } else if (retirement_held(call)) {
     return "hold";
@@ -100,11 +110,15 @@ static const char *retire_slot(const struct call *call) {
     slot->closed = PLACE_EMPTIED;
   if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
     slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
+  first = first && succession__mark(call->keeper, slot, reason, call->now_ns);
   accept(call, PENDING_RETIRE);
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
                                       EBB_UNKNOWN};
   const struct retirement why = {.reason = reason, .id = command->id, .by = command->by, .memory = &memory};
-  (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
+  if (first)
+    worker__record_retire(call->keeper, slot, &why); /* the turn that follows lets it go, when its successor is ready */
+  else
+    (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
   return NULL;
 }
 
@@ -121,6 +135,7 @@ static const char *retire_any(const struct call *call) {
   if (no_place(call))
     return too_many;
   call->pool->requests++;
+  call->pool->requests_first += call->command->refill == COMMAND_REFILL_FIRST;
   call->pool->requested_ns = call->now_ns;
   accept(call, PENDING_CHOICE);
   return NULL;

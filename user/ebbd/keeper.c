@@ -32,6 +32,7 @@
 #include "rundir.h"
 #include "selfprotect.h"
 #include "spare.h"
+#include "succession.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -97,8 +98,11 @@ static void turn(struct keeper *keeper) {
   end_holds(keeper, now_ns);
   watchdog__turn(keeper, now_ns);
   gate__turn(keeper, now_ns);
+  pending__choose(keeper, now_ns);
   slots_turn(keeper, now_ns);
   if (roster__tidy(keeper) && reload__place(keeper, now_ns))
+    slots_turn(keeper, now_ns);
+  if (succession__turn(keeper, now_ns))
     slots_turn(keeper, now_ns);
   spare__turn(keeper, now_ns);
   roll__turn(keeper, now_ns);

@@ -8,7 +8,7 @@
  *
  * Who may change what: only worker.c steps a slot's state; only act.c and reload.c change wishes (size, drained, holds,
  * due) and recipes; only roster.c opens and closes places, but that act.c says which are wanted empty; only spare.c says
- * who is let in; only publish.c writes the board.
+ * who is let in; only succession.c marks a slot as one that goes when its successor is ready; only publish.c writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -54,6 +54,7 @@ struct pool {
   bool removed;                            /* no longer in the configuration; freed when empty */
   uint64_t hold_retire_ns, hold_refill_ns; /* until then; 0: not held */
   uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
+  uint32_t requests_first;                 /* so many of these want the successor first */
   uint64_t requested_ns;
   uint64_t retired, refilled;
   uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
@@ -78,6 +79,7 @@ struct slot {
   enum ebb_slot_state state;
   uint64_t since_ns;
   enum slot_place closed;
+  bool first; /* it goes when its successor is ready: succession.h */
   /* The process. */
   pid_t pid; /* 0: none */
   int pidfd;

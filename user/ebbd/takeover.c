@@ -60,6 +60,7 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
       .hold_retire_ns = record->hold_retire_ns,
       .hold_refill_ns = record->hold_refill_ns,
       .requests = record->requests,
+      .requests_first = record->requests_first,
       .requested_ns = now_ns,
   };
   (void)make_removed(pool, record->name);
@@ -82,6 +83,7 @@ void takeover__roster(struct keeper *keeper, const struct board_view *before, ui
     struct slot *slot = roster__put_slot(keeper, before->index[i], pool, record->slot, now_ns);
     slot->generation = record->generation;
     slot->failures = record->failures;
+    slot->first = record->first;
     slot->closed = record->closed <= PLACE_SURPLUS ? (enum slot_place)record->closed : PLACE_EMPTIED;
   }
 }
@@ -144,17 +146,20 @@ static int take_process(struct keeper *keeper, struct slot *slot, const struct b
   return 0;
 }
 
-/* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. One that holds its
+/* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. What goes when its
+ * successor is ready is marked, and goes on so: the successor may be there, and serve. One that holds its
  * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
 static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
-  bool due = record->reason == REASON_REQUEST;
+  bool due = record->reason == REASON_REQUEST && !slot->first;
+  bool marked = slot->first && record->reason > REASON_NONE && record->reason < REASON_UNLEASED;
+  slot->first = marked;
   slot->leased = slot->was_serving = record->leased;
   slot->holds = !record->leased && lease__try_lock(slot->lease_fd) == 0;
   slot->recipe = record->recipe;
   slot->fresh_bytes = record->fresh_bytes;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
   slot->since_ns = now_ns;
-  slot->reason = due ? REASON_REQUEST : REASON_NONE;
+  slot->reason = due ? REASON_REQUEST : marked ? (enum reason)record->reason : REASON_NONE;
   slot->state = due ? EBB_SLOT_DUE : slot->leased ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
   keeper->gate_ns = now_ns;
   (void)lease__order(slot->lease_fd, due ? EBB_ORDER_EXIT : EBB_ORDER_RUN);

@@ -152,7 +152,7 @@ bool worker__between_jobs(const struct slot *slot) {
   return true;
 }
 
-static void record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
+void worker__record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_RETIRE,
                                                       .id = why->id,
@@ -168,8 +168,9 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
   case EBB_SLOT_UNLEASED:
   case EBB_SLOT_SPARE:
   case EBB_SLOT_SERVING:
+    if (!slot->first || slot->reason != why->reason)
+      worker__record_retire(keeper, slot, why);
     slot->reason = why->reason;
-    record_retire(keeper, slot, why);
     (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
     FAULT(ORDERED);
     worker__step(slot, SLOT_ASKED_OUT, now_ns);
@@ -269,7 +270,7 @@ bool worker__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   follow_wishes(keeper, slot, now_ns);
   switch (slot->state) {
   case EBB_SLOT_EMPTY:
-    if (worker__wanted(keeper, slot) && !refill_held(slot, now_ns))
+    if (worker__wanted(keeper, slot) && !slot->first && !refill_held(slot, now_ns)) /* marked: is it a place still? */
       worker__start(keeper, slot, now_ns);
     break;
   case EBB_SLOT_BACKOFF:

@@ -41,10 +41,10 @@ struct board_pool {
   __u64 hold_refill_ns;
   __u64 retired; /* since ebbd started */
   __u64 refilled;
-  __u64 recipe;    /* what its workers are started by now, as a number; 0: not known */
-  __u64 rolled_ns; /* workers that were born before are replaced, somebody asked for it; 0: none */
-  __u32 limited;   /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
-  __u32 reserved;
+  __u64 recipe;         /* what its workers are started by now, as a number; 0: not known */
+  __u64 rolled_ns;      /* workers that were born before are replaced, somebody asked for it; 0: none */
+  __u32 limited;        /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
+  __u32 requests_first; /* so many of `requests` want the successor first */
   struct ebb_pool_rules rules;
 };
 
