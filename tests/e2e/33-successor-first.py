@@ -13,7 +13,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 
-from ebbtest import BUILD, PATIENCE, Ebb, check, leftovers, main, running, wait_for  # noqa: E402
+from crew import answer, answered, begin, finish, never_fewer_nor_more, no_signal_in_a_job, settles, workers  # noqa: E402
+from ebbtest import BUILD, PATIENCE, Ebb, check, main, running, wait_for  # noqa: E402
 from machine import write  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "faulty/ebbd")
@@ -22,72 +23,6 @@ POINTS = ["wished", "accepted", "numbered:3", "lease-made:3", "child-cloned:3", 
           "spared:3", "ordered", "fenced", "told", "gate-known:3", "gate-open:3", "leader-gone", "reaped", "lease-gone",
           "answered"]
 MEMORY = "by=watch reason=footprint footprint=9 limit=1"
-
-
-def workers(ebb):
-    return {w["slot"]: w for w in ebb.pool("reports")["workers"] if w["pid"]}
-
-
-def settles(ebb, ready, spares=0):
-    """So many serve, so many wait, and nobody else is there."""
-    def there():
-        pool = ebb.pool("reports")
-        return pool["ready"] == ready and pool["spares"] == spares and not pool["due"] and not any(
-            w["due"] for w in pool["workers"]) and sum(1 for w in pool["workers"] if w["pid"]) == ready + spares
-    wait_for(there, PATIENCE, f"{ready} serve, {spares} wait")
-    check(len(leftovers(ebb.run_dir)) == ready + spares, "nobody beside them")
-
-
-def begin(ebb, slot, name="finish"):
-    order = ebb.order("reports", slot, ["until", os.path.join(ebb.spool, name)])
-    return order, ebb.wait_journal(PATIENCE, ev="start", order=order)["pid"]
-
-
-def finish(ebb, name="finish"):
-    write(os.path.join(ebb.spool, name), "")
-
-
-def answer(ebb, name):
-    return next(((r["ev"], r.get("reason")) for r in ebb.audit(id=name) if r["ev"] in ("done", "refused")), None)
-
-
-def answered(ebb, name):
-    return wait_for(lambda: answer(ebb, name), PATIENCE, f"{name} is answered")
-
-
-def counts(ebb):
-    """By the audit, record by record: how many serve, how many of these are known to be at work or may be."""
-    serving = set()
-    for record in ebb.audit(pool="reports"):
-        place = record.get("slot"), record.get("generation")
-        if record["ev"] == "ready":
-            serving.add(place)
-        elif record["ev"] in ("fenced", "exited"):
-            serving.discard(place)
-        yield record, len(serving)
-
-
-def never_fewer_nor_more(ebb, size):
-    """Who is let in is let in at the instant in which the other is fenced: two records of one turn."""
-    full = False
-    records = list(counts(ebb))
-    for at, (record, n) in enumerate(records):
-        check(n <= size, f"no more than {size} at work: {record}")
-        full |= n == size
-        if full and n < size:
-            rest = records[at:]
-            turn = next((i for i, (r, _) in enumerate(rest) if i and r["ev"] == "exited"), len(rest))
-            check(any(m == size for _, m in rest[:turn]), f"one comes as one goes, in the same turn: {record}")
-    up, least = set(), []
-    for entry in sorted(ebb.journal(), key=lambda e: e["t"]):
-        if entry["ev"] == "up":
-            up.add(entry["pid"])
-        elif entry["ev"] == "signal":
-            up.discard(entry["pid"])
-        if len(up) >= size or least:
-            least.append(len(up))
-    check(min(least) >= size, f"by the workers' own log, never fewer than {size} were up")
-    check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
 
 
 def one_by_one():
@@ -190,7 +125,7 @@ def what_else_happens_meanwhile():
         check(answered(ebb, "killed") == ("done", None), "gone by itself")
         settles(ebb, 2)
         check(all(answer(ebb, r["id"]) for r in ebb.audit(ev="accepted")), "all is answered")
-        check(not [s for s in ebb.signals() if s["job"] is not None], "no signal within a job")
+        no_signal_in_a_job(ebb)
 
 
 def refills_are_held():
@@ -274,7 +209,7 @@ def ends_at(point):
         check(len({r["pid"] for r in ebb.audit(ev="refill")} | {r["pid"] for r in ebb.audit(ev="takeover")}) <= 4,
               f"nobody beyond one successor: {ebb.audit(ev='refill')}")
         check(workers(ebb).get(1, {}).get("pid") == job[1], "nobody else is replaced")
-        check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
+        no_signal_in_a_job(ebb)
 
 
 def ends_at_each_point():

@@ -254,6 +254,17 @@ static const char *do_note(const struct call *call) {
   return NULL;
 }
 
+static const char *do_roll(const struct call *call) {
+  if (call->pool->config.rules.mode == EBB_MODE_ADOPT)
+    return "not-supported"; /* it is not ours to start them */
+  if (no_place(call))
+    return too_many;
+  call->pool->rolled_ns = call->now_ns;
+  call->pool->batch = call->command->batch;
+  accept(call, PENDING_ROLLED);
+  return NULL;
+}
+
 static const char *do_reload(const struct call *call) {
   struct config_error error;
   if (no_place(call))
@@ -338,7 +349,7 @@ typedef const char *act(const struct call *call);
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_later,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_ROLL] = do_roll,     [COMMAND_LIMIT] = do_later,   [COMMAND_ADOPT] = do_later,
     [COMMAND_TRIM] = do_later,    [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
     [COMMAND_STOP] = do_stop,
 };

@@ -105,7 +105,10 @@ static void turn(struct keeper *keeper) {
   if (succession__turn(keeper, now_ns))
     slots_turn(keeper, now_ns);
   spare__turn(keeper, now_ns);
-  roll__turn(keeper, now_ns);
+  if (roll__turn(keeper, now_ns)) {
+    slots_turn(keeper, now_ns);
+    spare__turn(keeper, now_ns);
+  }
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;

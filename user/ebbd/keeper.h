@@ -57,7 +57,9 @@ struct pool {
   uint32_t requests_first;                 /* so many of these want the successor first */
   uint64_t requested_ns;
   uint64_t retired, refilled;
-  uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
+  uint64_t recipe;    /* of the configuration: what a worker is started by, as a number; never 0 */
+  uint64_t rolled_ns; /* who was born before is to be replaced; 0: nobody for that */
+  uint32_t batch;     /* so many at a time; 0: one */
   bool unleased_warned, pids_warned;
   struct identity identity;
   int identity_error; /* negative errno while the user is not to be found */
@@ -118,8 +120,9 @@ enum pending_kind {
   PENDING_CHOICE, /* somebody has been chosen */
   PENDING_EMPTY,
   PENDING_FULL,
-  PENDING_STOP, /* ebbd has ended, and nobody was left */
-  PENDING_NOW,  /* nothing: it is carried out, and only to be said so */
+  PENDING_STOP,   /* ebbd has ended, and nobody was left */
+  PENDING_NOW,    /* nothing: it is carried out, and only to be said so */
+  PENDING_ROLLED, /* nobody stale is left, and their successors are up */
   PENDING_N
 };
 

@@ -6,6 +6,7 @@
 #include "board.h"
 #include "crew.h"
 #include "fault.h"
+#include "roll.h"
 #include "roster.h"
 #include "succession.h"
 #include "text.h"
@@ -199,6 +200,10 @@ void pending__choose(struct keeper *keeper, uint64_t now_ns) {
   }
 }
 
+static bool rolled(struct keeper *keeper, const struct pending *pending) {
+  return !roll__goes_on(keeper, &keeper->pools[pending->pool]) && all_full(keeper, pending);
+}
+
 static bool no_worker_left(struct keeper *keeper, const struct pending *pending) {
   return keeper->pools[pending->pool].requests == 0;
 }
@@ -224,6 +229,12 @@ static void look(struct keeper *keeper, struct pending *pending, uint64_t now_ns
     break;
   case PENDING_FULL:
     if (all_full(keeper, pending))
+      answer(keeper, pending, AUDIT_DONE, NULL);
+    break;
+  case PENDING_ROLLED: /* another roll makes more of them stale, so this one is done with that */
+    if (keeper->pools[pending->pool].removed)
+      answer(keeper, pending, AUDIT_REFUSED, "superseded");
+    else if (rolled(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     break;
   case PENDING_NOW:

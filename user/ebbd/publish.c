@@ -49,6 +49,8 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .retired = pool->retired,
       .refilled = pool->refilled,
       .recipe = pool->recipe,
+      .rolled_ns = pool->rolled_ns,
+      .batch = pool->batch,
       .rules = pool->config.rules,
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);

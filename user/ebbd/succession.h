@@ -18,7 +18,7 @@
 /* Mark it, and open the place. false: it has to be asked out as usual, since it does not serve, takes no lease, or is not
  * wanted here, or there is no room. */
 bool succession__mark(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns);
-/* Between the turn of the slots and spare__turn: ask out those whose successor is ready; take marks off. true: places have
+/* After the turn of the slots, before spare__turn: ask out those whose successor is ready; take marks off. true: places have
  * been closed, and the slots have to look. */
 bool succession__turn(struct keeper *keeper, uint64_t now_ns);
 /* Somebody of the pool is starting, or about to. */

@@ -62,6 +62,8 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
       .requests = record->requests,
       .requests_first = record->requests_first,
       .requested_ns = now_ns,
+      .rolled_ns = record->rolled_ns < now_ns ? record->rolled_ns : 0,
+      .batch = record->batch,
   };
   (void)make_removed(pool, record->name);
   pool->config.size = record->configured;

@@ -35,7 +35,7 @@ struct board_pool {
   __u32 requests; /* `retire <pool>` without a slot that wait for the watch's choice */
   __u32 drained;
   __u32 configured; /* the size that the file asked for when `size` was made of it */
-  __u32 batch;      /* workers that a roll on command replaces at a time */
+  __u32 batch;      /* workers that a roll on command replaces at a time; 0: one */
   char name[EBB_NAME_BYTES];
   __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
   __u64 hold_refill_ns;
