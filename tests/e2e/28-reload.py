@@ -18,6 +18,10 @@ from ebbtest import PATIENCE, Ebb, check, leftovers, main, read, seconds, stays,
 from machine import write  # noqa: E402
 
 
+# No headroom: a worker goes before its successor comes, into the same slot. 34-roll.py has the others.
+AFTER = {"reserve": "100%"}
+
+
 def begin(ebb, pool, slot, name="finish"):
     """A job that has begun, and goes on until finish(): its order, and the worker's pid."""
     order = ebb.order(pool, slot, ["until", os.path.join(ebb.spool, name)])
@@ -72,7 +76,7 @@ def only_what_changed():
     root = os.geteuid() == 0
     if root:
         pools["user"] = {}
-    with Ebb(pools, watch=False) as ebb:
+    with Ebb(pools, AFTER, watch=False) as ebb:
         ebb.ready()
         before = {pool: pids(ebb, pool) for pool in pools}
         pools["env"]["environment"] = "NEW=1"
@@ -107,7 +111,7 @@ def only_what_changed():
 
 def between_jobs_one_at_a_time():
     """Two of four are in jobs of their own length: the idle ones go first, and the long job holds nobody up."""
-    with Ebb({"reports": {"size": 4, "environment": "V=1"}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 4, "environment": "V=1"}}, AFTER, watch=False) as ebb:
         ebb.ready()
         (first, a), (second, b) = begin(ebb, "reports", 0, "first"), begin(ebb, "reports", 1, "second")
         ebb.pools["reports"]["environment"] = "V=2"
@@ -137,7 +141,7 @@ def between_jobs_one_at_a_time():
 
 def all_are_always_busy():
     """Jobs of 20 ms, one after the other: all would be due at once, and gone at once."""
-    with Ebb({"reports": {"size": 4, "environment": "V=1"}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 4, "environment": "V=1"}}, AFTER, watch=False) as ebb:
         ebb.ready()
         orders = [ebb.order("reports", slot, ["turns", 100_000, 0.02, "short"], lease=False) for slot in range(4)]
         for order in orders:
@@ -155,7 +159,7 @@ def all_are_always_busy():
 
 def helper_that_goes_on():
     """The process of a slot has ended, and a child of it works on: it keeps the others waiting no more than a job does."""
-    with Ebb({"reports": {"size": 2, "environment": "V=1"}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 2, "environment": "V=1"}}, AFTER, watch=False) as ebb:
         ebb.ready()
         order = ebb.order("reports", 0, ["helper", 1, 4], ["leave", 0])
         ebb.wait_journal(PATIENCE, ev="helper", order=order)
@@ -172,7 +176,7 @@ def helper_that_goes_on():
 def without_their_lease():
     """Of such workers nothing is known: they are asked, one after the other, and never signalled."""
     pool = {"size": 2, "worker": ["--lease", "never"], "ready_timeout": "1s"}
-    with Ebb({"reports": pool}, watch=False) as ebb:
+    with Ebb({"reports": pool}, AFTER, watch=False) as ebb:
         wait_for(lambda: all(w["state"] == "unleased" for w in ebb.pool("reports")["workers"]), PATIENCE, "unleased")
         pool["environment"] = "V=2"
         reload(ebb)
@@ -189,7 +193,7 @@ def without_their_lease():
 
 def command_that_cannot_be_started():
     """It costs one worker; the others stay until the file is right, or what it was."""
-    with Ebb({"reports": {"size": 3}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 3}}, AFTER, watch=False) as ebb:
         ebb.ready()
         before = pids(ebb, "reports")
         right = dict(ebb.pools["reports"])
@@ -209,7 +213,7 @@ def command_that_cannot_be_started():
 
 def taken_back_and_changed_again():
     """Reloads while the roll of the last one is under way: what counts is the last."""
-    with Ebb({"reports": {"size": 2, "environment": "V=1"}, "other": {}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 2, "environment": "V=1"}, "other": {}}, AFTER, watch=False) as ebb:
         ebb.ready()
         order, pid = begin(ebb, "reports", 0)
         reload(ebb, {**ebb.pools, "reports": {"size": 2, "environment": "V=2"}})
@@ -229,7 +233,7 @@ def taken_back_and_changed_again():
 
 
 def held_drained_scaled():
-    with Ebb({"held": {"size": 2}, "drained": {}, "scaled": {}}, watch=False) as ebb:
+    with Ebb({"held": {"size": 2}, "drained": {}, "scaled": {}}, AFTER, watch=False) as ebb:
         ebb.ready()
         for line in ("hold held", "drain drained", "scale scaled 3"):
             check(ebb.command(line)["ev"] == "done", line)
@@ -260,7 +264,7 @@ def leftovers_of(ebb, pool):
 
 def renamed():
     """One is removed, and one added: the idle ones go, the busy one finishes, and is never more than its own pool's size."""
-    with Ebb({"before": {"size": 3}}, watch=False) as ebb:
+    with Ebb({"before": {"size": 3}}, AFTER, watch=False) as ebb:
         ebb.ready()
         order, pid = begin(ebb, "before", 1)
         ebb.pools = {"after": {"size": 3}}
@@ -284,7 +288,7 @@ def all_pools_renamed():
     def named(word):
         return {f"{word}{n}": {"size": int(n in (0, 30, 63))} for n in range(64)}
 
-    with Ebb(named("old"), watch=False) as ebb:
+    with Ebb(named("old"), AFTER, watch=False) as ebb:
         ebb.ready()
         order, pid = begin(ebb, "old30", 0)
         ebb.process.kill()
@@ -304,7 +308,7 @@ def all_pools_renamed():
 
 def bad_one_is_refused_whole():
     """Whatever is good in it, before or behind the mistake."""
-    with Ebb({"reports": {"size": 2, "environment": "V=1"}, "gone": {}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 2, "environment": "V=1"}, "gone": {}}, AFTER, watch=False) as ebb:
         ebb.ready()
         before = ebb.status()["pools"]
         text = ebb.text({"reports": {"size": 3, "environment": "V=2"}, "new": {}}, {"memory_budget": "1G"})
@@ -331,7 +335,7 @@ def bad_one_is_refused_whole():
 
 def over_a_restart():
     """ebbd is told to go in the middle of a roll, and the next one finds yet another file."""
-    with Ebb({"reports": {"size": 3, "environment": "V=1"}, "other": {}}, watch=False) as ebb:
+    with Ebb({"reports": {"size": 3, "environment": "V=1"}, "other": {}}, AFTER, watch=False) as ebb:
         ebb.ready()
         order, pid = begin(ebb, "reports", 0)
         same = begin(ebb, "other", 0)[1]

@@ -15,8 +15,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import signal  # noqa: E402
 
-from ebbtest import BUILD, PATIENCE, Ebb, check, leftovers, main, running, wait_for  # noqa: E402
-from machine import write  # noqa: E402
+from crew import begin, fewest_up, finish, no_signal_in_a_job, pids, settles, workers  # noqa: E402
+from ebbtest import BUILD, PATIENCE, Ebb, check, main, running, wait_for  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "faulty/ebbd")
 POINTS = ["spared", "spared:3", "gate-known:2", "gate-open:2", "gate-known:3", "gate-open:3", "fenced", "told", "reaped",
@@ -24,49 +24,7 @@ POINTS = ["spared", "spared:3", "gate-known:2", "gate-open:2", "gate-known:3", "
 
 
 def states(ebb):
-    return {w["slot"]: w["state"] for w in ebb.pool("reports")["workers"]}
-
-
-def pids(ebb, wanted=None):
-    return {w["slot"]: w["pid"] for w in ebb.pool("reports")["workers"] if w["pid"] and wanted in (None, w["state"])}
-
-
-def settles(ebb, ready, spares):
-    """So many serve, so many wait, and nobody else is there."""
-    def there():
-        pool = ebb.pool("reports")
-        return pool["ready"] == ready and pool["spares"] == spares and not pool["due"] and sum(
-            1 for w in pool["workers"] if w["pid"]) == ready + spares
-    wait_for(there, PATIENCE, f"{ready} serve, {spares} wait")
-    places = [(os.getsid(pid), pid) for pid in leftovers(ebb.run_dir)]
-    check(len(places) == ready + spares, f"nobody beside them: {places}")
-
-
-def begin(ebb, slot, name="finish"):
-    """A job that has begun, and goes on until finish(): its order, and the worker's pid."""
-    order = ebb.order("reports", slot, ["until", os.path.join(ebb.spool, name)])
-    return order, ebb.wait_journal(PATIENCE, ev="start", order=order)["pid"]
-
-
-def finish(ebb, name="finish"):
-    write(os.path.join(ebb.spool, name), "")
-
-
-def no_signal_in_a_job(ebb):
-    check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
-
-
-def fewest_up(ebb, size):
-    """By the workers' own log: how many were up and not told to go, at the least, once all had come up."""
-    up, least, full = set(), None, False
-    for entry in sorted(ebb.journal(), key=lambda e: e["t"]):
-        if entry["ev"] == "up":
-            up.add(entry["pid"])
-        elif entry["ev"] == "signal":
-            up.discard(entry["pid"])
-        full |= len(up) >= size
-        least = min(least, len(up)) if full and least is not None else len(up) if full else None
-    return least
+    return {slot: w["state"] for slot, w in workers(ebb).items()}
 
 
 def one_takes_over():

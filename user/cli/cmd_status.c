@@ -63,7 +63,7 @@ static void add_memory(const struct ebb_worker_facts *facts, struct json_object 
 static void add_worker(const struct snapshot_worker *worker, struct json_object *workers) {
   const struct ebb_worker_facts *facts = &worker->facts;
   struct json_object *to = json__append(workers);
-  bool leaves = worker->state == SNAPSHOT_DUE || worker->state == SNAPSHOT_RETIRING;
+  bool leaves = worker->state == SNAPSHOT_DUE || worker->state == SNAPSHOT_RETIRING || worker->slot.first;
   json__number(to, "slot", worker->slot.slot);
   json__number(to, "generation", worker->slot.generation);
   json__number(to, "pid", pid_or_unknown(true, worker->slot.pid));

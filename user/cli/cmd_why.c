@@ -187,6 +187,8 @@ static void conclude(struct answer *answer) {
     text__addf(&text, "It is on its way out already (%s): %s.", reason__name(order), reason__sentence(order));
   else if (leaves)
     text__add(&text, "It is on its way out already.");
+  else if (worker->slot.first && order > REASON_NONE && order < REASON_N)
+    text__addf(&text, "It goes when its successor is ready (%s): %s.", reason__name(order), reason__sentence(order));
   else if (outcome != REASON_NONE)
     text__addf(&text, "%s (%s): %s.",
                guard_fires(&answer->verdict, REASON_BUSY) ? "It goes when its job ends" : "It goes now",

@@ -157,16 +157,17 @@ static void add_stuck(const struct snapshot_worker *worker, struct text *text) {
     text__addf(text, ", stuck %s", text__duration(age, sizeof(age), worker->held_ns));
 }
 
-/* Who it is and what it does; a due or retiring one with the reason, a stuck one with its age. */
+/* Who it is and what it does; one that is to go with the reason, a stuck one with its age. */
 static void add_state(const struct snapshot *snapshot, const struct snapshot_worker *worker, struct table *table) {
   char name[4 * EBB_NAME_BYTES], state[64];
   struct text text = TEXT(state);
   const struct snapshot_pool *pool = &snapshot->pools[worker->slot.pool];
   bool leaves = worker->state == SNAPSHOT_DUE || worker->state == SNAPSHOT_RETIRING;
-  bool reasoned = leaves && worker->slot.reason > REASON_NONE && worker->slot.reason < REASON_N;
+  bool waits = !leaves && worker->slot.first; /* until its successor is ready */
+  bool reasoned = (leaves || waits) && worker->slot.reason > REASON_NONE && worker->slot.reason < REASON_N;
   table__add(table, VIEW_PLAIN, "%s/%u", view__foreign(name, sizeof(name), pool->board.name), worker->slot.slot);
-  text__addf(&text, "%s%s%s", snapshot__state_name(worker->state), reasoned ? ": " : "",
-             reasoned ? reason__name(worker->slot.reason) : "");
+  text__addf(&text, "%s%s%s%s", snapshot__state_name(worker->state), waits ? ", successor first" : "",
+             reasoned ? ": " : "", reasoned ? reason__name(worker->slot.reason) : "");
   add_stuck(worker, &text);
   table__add(table, worker->stuck ? VIEW_BAD : overview__style(worker->state), "%s", state);
   table__add_duration(table, worker->lasted_ns);

@@ -113,12 +113,16 @@ static void merge_worker(const struct snapshot *snapshot, struct snapshot_worker
   worker->stuck = patience_ns && worker->held_ns != EBB_UNKNOWN && worker->held_ns >= patience_ns;
 }
 
+static bool is_stale(const struct board_pool *pool, const struct board_slot *slot) {
+  return slot->pid > 0 && ((slot->recipe && slot->recipe != pool->recipe) || slot->born_ns < pool->rolled_ns);
+}
+
 static void count_worker(struct snapshot_pool *pool, const struct snapshot_worker *worker) {
   enum snapshot_state state = worker->state;
   pool->ready +=
       state == SNAPSHOT_READY || state == SNAPSHOT_IDLE || state == SNAPSHOT_BUSY || state == SNAPSHOT_UNLEASED;
   pool->busy += state == SNAPSHOT_BUSY;
-  pool->stale += worker->slot.pid > 0 && worker->slot.recipe && worker->slot.recipe != pool->board.recipe;
+  pool->stale += is_stale(&pool->board, &worker->slot);
   pool->due += state == SNAPSHOT_DUE;
   pool->spares += state == SNAPSHOT_SPARE;
   pool->backoff |= state == SNAPSHOT_BACKOFF;

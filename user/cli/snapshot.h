@@ -50,7 +50,8 @@ struct snapshot_pool {
   uint32_t warnings; /* TRACE_WARN_* */
   uint32_t ready;    /* workers that serve, or are counted as if they did */
   uint32_t busy, due, spares;
-  uint32_t stale; /* workers that the pool's configuration would start otherwise now */
+  uint32_t
+      stale; /* workers that are to be replaced: the configuration would start them otherwise now, or somebody asked */
   bool hold, backoff;
   uint64_t jobs;            /* that its workers have done, as far as the trace goes back */
   uint64_t footprint_bytes; /* of its workers */

@@ -14,6 +14,7 @@
 #include "publish.h"
 #include "reload.h"
 #include "roster.h"
+#include "succession.h"
 #include "text.h"
 #include "trim.h"
 #include "worker.h"
@@ -75,6 +76,12 @@ static bool answers_request(const struct call *call) {
   return !strcmp(call->command->by, "watch") && !strcmp(call->command->reason, reason__name(REASON_REQUEST));
 }
 
+/* The watch says it again and again. */
+static bool is_marked_already(const struct call *call) {
+  return call->slot->first && call->slot->state == EBB_SLOT_SERVING && !strcmp(call->command->by, "watch") &&
+         call->command->refill == COMMAND_REFILL_FIRST && !call->command->id[0] && !answers_request(call);
+}
+
 static const char *retire_slot(const struct call *call) {
   struct slot *slot = call->slot;
   if (!worker__present(slot))
@@ -86,14 +93,17 @@ static const char *retire_slot(const struct call *call) {
       (void)worker__ask_out(call->keeper, slot, &(struct retirement){.reason = slot->reason}, call->now_ns);
     return NULL;
   }
+  if (is_marked_already(call))
+    return NULL;
   if (worker__unproven(slot))
     return reason__name(REASON_UNLEASED); /* nothing will ever prove it idle */
   if (no_place(call))
     return too_many;
+  bool first = call->command->refill == COMMAND_REFILL_FIRST;
   if (answers_request(call)) {
     if (!call->pool->requests)
       return "no-request";
-    call->pool->requests--;
+    first |= pending__take_request(call->pool);
     pending__chosen(call->keeper, slot);
   } else if (retirement_held(call)) {
     return "hold";
@@ -104,11 +114,15 @@ static const char *retire_slot(const struct call *call) {
     slot->closed = PLACE_EMPTIED;
   if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
     slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
+  first = first && succession__mark(call->keeper, slot, reason, call->now_ns);
   accept(call, PENDING_RETIRE);
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
                                       EBB_UNKNOWN};
   const struct retirement why = {.reason = reason, .id = command->id, .by = command->by, .memory = &memory};
-  (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
+  if (first)
+    worker__record_retire(call->keeper, slot, &why); /* the turn that follows lets it go, when its successor is ready */
+  else
+    (void)worker__ask_out(call->keeper, slot, &why, call->now_ns);
   return NULL;
 }
 
@@ -125,6 +139,7 @@ static const char *retire_any(const struct call *call) {
   if (no_place(call))
     return too_many;
   call->pool->requests++;
+  call->pool->requests_first += call->command->refill == COMMAND_REFILL_FIRST;
   call->pool->requested_ns = call->now_ns;
   accept(call, PENDING_CHOICE);
   return NULL;
@@ -271,6 +286,17 @@ static const char *do_note(const struct call *call) {
   return NULL;
 }
 
+static const char *do_roll(const struct call *call) {
+  if (call->pool->config.rules.mode == EBB_MODE_ADOPT)
+    return "not-supported"; /* it is not ours to start them */
+  if (no_place(call))
+    return too_many;
+  call->pool->rolled_ns = call->now_ns;
+  call->pool->batch = call->command->batch;
+  accept(call, PENDING_ROLLED);
+  return NULL;
+}
+
 static const char *do_reload(const struct call *call) {
   struct config_error error;
   if (no_place(call))
@@ -356,7 +382,7 @@ typedef const char *act(const struct call *call);
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_ROLL] = do_roll,     [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_later,
     [COMMAND_TRIM] = do_trim,     [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
     [COMMAND_STOP] = do_stop,
 };

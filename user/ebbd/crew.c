@@ -6,8 +6,12 @@
 static void add(struct crew *crew, const struct slot *slot) {
   crew->places += slot->closed != PLACE_SURPLUS;
   crew->serving += crew__serves(slot);
-  crew->staying += slot->state == EBB_SLOT_SERVING && slot->closed == PLACE_OPEN;
-  crew->spares += slot->state == EBB_SLOT_SPARE && slot->closed == PLACE_OPEN;
+  crew->first += slot->first;
+  if (slot->closed != PLACE_OPEN)
+    return;
+  crew->staying += slot->state == EBB_SLOT_SERVING;
+  crew->sure += slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_DUE && slot->leased && !slot->first);
+  crew->spares += slot->state == EBB_SLOT_SPARE;
 }
 
 void crew__count(const struct keeper *keeper, struct crew ret_crews[EBB_POOLS_MAX]) {

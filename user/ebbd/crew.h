@@ -8,8 +8,10 @@
 struct crew {
   uint32_t places;  /* that the pool has, also those that are wanted empty */
   uint32_t serving; /* take jobs, or may do so */
-  uint32_t staying; /* of these: known to use their lease, and not asked out */
+  uint32_t staying; /* of these, in open places: known to use their lease, and not asked out */
+  uint32_t sure;    /* … or asked out, but not because somebody is ready to take their place */
   uint32_t spares;  /* wait at their lease */
+  uint32_t first;   /* go when their successor is ready */
 };
 
 /* Of all pools, by their index. */

@@ -42,6 +42,8 @@ static void wait_no_more(struct slot *slot) {
 }
 
 void fill__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
+  if (slot->state == EBB_SLOT_EMPTY && slot->first)
+    return; /* whether it is a place still, is seen after the slots' turn (succession.h) */
   bool wanted = worker__wanted(keeper, slot), rests = slot->state == EBB_SLOT_BACKOFF;
   if (!wanted && rests)
     worker__step(slot, SLOT_ASKED_OUT, now_ns);

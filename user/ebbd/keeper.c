@@ -33,6 +33,7 @@
 #include "rundir.h"
 #include "selfprotect.h"
 #include "spare.h"
+#include "succession.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -76,11 +77,17 @@ static void turn(struct keeper *keeper) {
   hold__turn(keeper, now_ns);
   watchdog__turn(keeper, now_ns);
   gate__turn(keeper, now_ns);
+  pending__choose(keeper, now_ns);
   slots_turn(keeper, now_ns);
   if (roster__tidy(keeper) && reload__place(keeper, now_ns))
     slots_turn(keeper, now_ns);
+  if (succession__turn(keeper, now_ns))
+    slots_turn(keeper, now_ns);
   spare__turn(keeper, now_ns);
-  roll__turn(keeper, now_ns);
+  if (roll__turn(keeper, now_ns)) {
+    slots_turn(keeper, now_ns);
+    spare__turn(keeper, now_ns);
+  }
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;

@@ -8,7 +8,7 @@
  *
  * Who may change what: only worker.c steps a slot's state; only act.c and reload.c change wishes (size, drained, holds,
  * due) and recipes; only roster.c opens and closes places, but that act.c says which are wanted empty; only spare.c says
- * who is let in; only publish.c writes the board.
+ * who is let in; only succession.c marks a slot as one that goes when its successor is ready; only publish.c writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -55,11 +55,14 @@ struct pool {
   uint64_t hold_retire_ns, hold_refill_ns; /* until then; 0: not held */
   uint64_t hold_watch_ns;                  /* starts, likewise, by the watch: see hold.h */
   uint32_t requests;                       /* unnamed retirements that nobody has been chosen for */
+  uint32_t requests_first;                 /* so many of these want the successor first */
   uint64_t requested_ns;
   uint64_t retired, refilled, pieces;
   uint32_t limited; /* BOARD_LIMITED_*: these limits are in force in place of those of the file */
   uint64_t footprint_limit_bytes, retained_limit_bytes;
-  uint64_t recipe; /* of the configuration: what a worker is started by, as a number; never 0 */
+  uint64_t recipe;    /* of the configuration: what a worker is started by, as a number; never 0 */
+  uint64_t rolled_ns; /* who was born before is to be replaced; 0: nobody for that */
+  uint32_t batch;     /* so many at a time; 0: one */
   bool unleased_warned, pids_warned;
   struct identity identity;
   int identity_error; /* negative errno while the user is not to be found */
@@ -81,6 +84,7 @@ struct slot {
   enum ebb_slot_state state;
   uint64_t since_ns;
   enum slot_place closed;
+  bool first; /* it goes when its successor is ready: succession.h */
   /* The process. */
   pid_t pid; /* 0: none */
   int pidfd;
@@ -125,8 +129,9 @@ enum pending_kind {
   PENDING_CHOICE, /* somebody has been chosen */
   PENDING_EMPTY,
   PENDING_FULL,
-  PENDING_STOP, /* ebbd has ended, and nobody was left */
-  PENDING_NOW,  /* nothing: it is carried out, and only to be said so */
+  PENDING_STOP,   /* ebbd has ended, and nobody was left */
+  PENDING_NOW,    /* nothing: it is carried out, and only to be said so */
+  PENDING_ROLLED, /* nobody stale is left, and their successors are up */
   PENDING_N
 };
 

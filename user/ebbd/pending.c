@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "board.h"
+#include "crew.h"
 #include "fault.h"
+#include "roll.h"
 #include "roster.h"
+#include "succession.h"
 #include "text.h"
 #include "worker.h"
 
@@ -103,21 +106,27 @@ static bool all_full(struct keeper *keeper, const struct pending *pending) {
   return true;
 }
 
-static bool retired(struct keeper *keeper, const struct pending *pending) {
+/* The place is another one now: there is a worker in it, or nobody comes. */
+static bool succeeded(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
+  struct crew crew = crew__of(keeper, pool);
+  return crew.serving >= pool->size || !succession__comes(keeper, pool, now_ns);
+}
+
+static bool retired(struct keeper *keeper, const struct pending *pending, uint64_t now_ns) {
   const struct slot *slot = &keeper->slots[pending->slot];
   if (!slot->pool || slot->generation < pending->generation)
     return true; /* the slot is another one's by now */
   if (slot->generation == pending->generation && worker__present(slot))
     return false;
   if (!worker__wanted(keeper, slot))
-    return true;
+    return slot->closed != PLACE_SURPLUS || succeeded(keeper, slot->pool, now_ns);
   return is_filled(slot); /* its successor has to be up */
 }
 
 /* A retirement taken back: `resume` or `scale` said R before the job ended, or it never came to its lease. */
 static bool kept(struct keeper *keeper, const struct pending *pending) {
   const struct slot *slot = &keeper->slots[pending->slot];
-  return slot->pool && slot->generation == pending->generation &&
+  return slot->pool && slot->generation == pending->generation && !slot->first &&
          (slot->state == EBB_SLOT_SERVING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_STARTING);
 }
 
@@ -141,11 +150,28 @@ void pending__chosen(struct keeper *keeper, const struct slot *slot) {
   }
 }
 
+static bool is_retirement_of(const struct pending *pending, const struct slot *slot) {
+  return pending->kind == PENDING_RETIRE && pending->slot == slot->index && pending->generation == slot->generation;
+}
+
+void pending__give_up(struct keeper *keeper, const struct slot *slot, const char *reason) {
+  for (size_t i = EBB_PENDING_MAX; i-- > 0;)
+    if (is_retirement_of(&keeper->pending[i], slot))
+      answer(keeper, &keeper->pending[i], AUDIT_REFUSED, reason);
+}
+
+bool pending__take_request(struct pool *pool) {
+  bool first = pool->requests_first > 0;
+  pool->requests--;
+  pool->requests_first -= first;
+  return first;
+}
+
 /* Without figures: one that is between jobs if there is one, else any that serves. */
 static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
   struct slot *any = NULL;
   for_each_slot_of(slot, keeper, pool) {
-    if (!worker__can_go(slot))
+    if (!worker__can_go(slot) || slot->first)
       continue;
     any = slot;
     if (lease__try_lock(slot->lease_fd) == 0) {
@@ -162,27 +188,35 @@ static uint64_t choice_deadline(const struct keeper *keeper, const struct pool *
   return keeper->watchdog.pid ? pool->requested_ns + CHOICE_TIMEOUT_NS : 0;
 }
 
-static void choose_unanswered(struct keeper *keeper, uint64_t now_ns) {
+void pending__choose(struct keeper *keeper, uint64_t now_ns) {
   for_each_pool(pool, keeper) {
     while (now_ns >= choice_deadline(keeper, pool)) {
+      const struct retirement why = {.reason = REASON_REQUEST, .by = "ebbd"};
       struct slot *slot = choose(keeper, pool);
-      pool->requests--;
+      bool first = pending__take_request(pool);
       if (!slot)
         break;
       pending__chosen(keeper, slot);
-      (void)worker__let_go(keeper, slot, REASON_REQUEST, now_ns);
+      if (first && succession__mark(keeper, slot, why.reason, now_ns))
+        worker__record_retire(keeper, slot, &why);
+      else
+        (void)worker__ask_out(keeper, slot, &why, now_ns);
     }
   }
+}
+
+static bool rolled(struct keeper *keeper, const struct pending *pending) {
+  return !roll__goes_on(keeper, &keeper->pools[pending->pool]) && all_full(keeper, pending);
 }
 
 static bool no_worker_left(struct keeper *keeper, const struct pending *pending) {
   return keeper->pools[pending->pool].requests == 0;
 }
 
-static void look(struct keeper *keeper, struct pending *pending) {
+static void look(struct keeper *keeper, struct pending *pending, uint64_t now_ns) {
   switch (pending->kind) {
   case PENDING_RETIRE:
-    if (retired(keeper, pending))
+    if (retired(keeper, pending, now_ns))
       answer(keeper, pending, AUDIT_DONE, NULL);
     else if (kept(keeper, pending))
       answer(keeper, pending, AUDIT_REFUSED,
@@ -202,6 +236,12 @@ static void look(struct keeper *keeper, struct pending *pending) {
     if (all_full(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     break;
+  case PENDING_ROLLED: /* another roll makes more of them stale, so this one is done with that */
+    if (keeper->pools[pending->pool].removed)
+      answer(keeper, pending, AUDIT_REFUSED, "superseded");
+    else if (rolled(keeper, pending))
+      answer(keeper, pending, AUDIT_DONE, NULL);
+    break;
   case PENDING_NOW:
     answer(keeper, pending, AUDIT_DONE, NULL);
     break;
@@ -211,11 +251,10 @@ static void look(struct keeper *keeper, struct pending *pending) {
 }
 
 void pending__turn(struct keeper *keeper, uint64_t now_ns) {
-  choose_unanswered(keeper, now_ns);
   /* Backwards, since an answered one is taken out. */
   for (size_t i = EBB_PENDING_MAX; i-- > 0;)
     if (keeper->pending[i].kind != PENDING_NONE)
-      look(keeper, &keeper->pending[i]);
+      look(keeper, &keeper->pending[i], now_ns);
 }
 
 void pending__now(struct keeper *keeper) {

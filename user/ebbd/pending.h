@@ -17,10 +17,16 @@ struct pending *pending__new(struct keeper *keeper);
 void pending__restore(struct keeper *keeper, const struct board_view *before);
 /* Answer the one that was carried out at once. */
 void pending__now(struct keeper *keeper);
-/* Answer those whose outcome has come; choose a worker for requests that the watch left unanswered. */
+/* Before the slots have their turn: choose a worker for requests that the watch left unanswered. */
+void pending__choose(struct keeper *keeper, uint64_t now_ns);
+/* Answer those whose outcome has come. */
 void pending__turn(struct keeper *keeper, uint64_t now_ns);
 /* The watch, or ebbd itself, chose this worker for the oldest unnamed request of its pool. */
 void pending__chosen(struct keeper *keeper, const struct slot *slot);
+/* Nobody will go on with what was asked of this worker. */
+void pending__give_up(struct keeper *keeper, const struct slot *slot, const char *reason);
+/* One request of the pool has its worker now. true: it wants the successor first. */
+bool pending__take_request(struct pool *pool);
 /* Somebody else wants no more waiting: whoever asked for the end of all workers is told so. */
 void pending__supersede_stop(struct keeper *keeper);
 /* ebbd ends: answer all that still wait. A stop that was not superseded is done. */

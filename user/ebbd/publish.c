@@ -43,6 +43,7 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .size = pool->size,
       .configured = pool->removed ? UINT32_MAX : pool->config.size, /* back in the file, it has the file's size */
       .requests = pool->requests,
+      .requests_first = pool->requests_first,
       .drained = pool->drained,
       .hold_retire_ns = pool->hold_retire_ns,
       .hold_refill_ns = pool->hold_refill_ns,
@@ -53,6 +54,8 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .recipe = pool->recipe,
       .limited = pool->limited,
       .retire_signal = pool->config.retire_signal,
+      .rolled_ns = pool->rolled_ns,
+      .batch = pool->batch,
       .rules = limit__rules(pool),
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);
@@ -74,6 +77,7 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .reason = slot->reason,
       .failures = slot->failures,
       .closed = (__u32)slot->closed,
+      .first = slot->first,
       .leased = slot->leased,
       .fresh_bytes = slot->fresh_bytes,
       .recipe = slot->recipe,

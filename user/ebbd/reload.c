@@ -38,7 +38,7 @@ int reload__read(struct keeper *keeper, struct config_error *error) {
 
 static void remove_pool(struct pool *pool) {
   pool->removed = true; /* the next turn lets its workers go */
-  pool->requests = 0;
+  pool->requests = pool->requests_first = 0;
   pool->limited = 0;
 }
 

@@ -42,13 +42,14 @@ struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t
   return index < EBB_SLOTS_MAX ? roster__put_slot(keeper, index, pool, number, now_ns) : NULL;
 }
 
-/* Places, closed ones included. */
-static uint64_t places_for(const struct pool *pool, uint64_t size) {
-  return size + pool->config.rules.spares;
+/* A spare is as good a successor as one that is started for it. */
+static uint64_t places_for(const struct pool *pool, uint64_t size, uint32_t first) {
+  uint32_t spares = pool->config.rules.spares;
+  return size + (spares > first ? spares : first);
 }
 
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size) {
-  uint64_t others = 0, own = 0, wanted = places_for(pool, size);
+  uint64_t others = 0, own = 0, wanted = places_for(pool, size, crew__of(keeper, pool).first);
   for_each_slot(slot, keeper) {
     others += slot->pool != pool;
     own += slot->pool == pool;
@@ -56,13 +57,13 @@ bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t s
   return others + (own > wanted ? own : wanted) <= EBB_SLOTS_MAX;
 }
 
-static bool open_places(struct keeper *keeper, struct pool *pool, uint64_t n, uint64_t now_ns) {
+static bool open_places(struct keeper *keeper, struct pool *pool, uint64_t n, bool at_once, uint64_t now_ns) {
   static struct slot *numbered[EBB_SLOTS_MAX];
   memset(numbered, 0, sizeof(numbered));
   for_each_slot_of(slot, keeper, pool) numbered[slot->number] = slot;
   for (uint32_t number = 0; n > 0 && number < EBB_SLOTS_MAX; number++) {
     struct slot *slot = numbered[number];
-    if (slot && slot->closed != PLACE_SURPLUS)
+    if (slot && (slot->closed != PLACE_SURPLUS || (at_once && worker__present(slot))))
       continue;
     if (!slot && !(slot = roster__add_slot(keeper, pool, number, now_ns)))
       return false;
@@ -74,8 +75,12 @@ static bool open_places(struct keeper *keeper, struct pool *pool, uint64_t n, ui
 
 /* How well the pool can do without it. */
 static int rank(const struct slot *slot, bool too_many_serve) {
-  bool nobody = !worker__present(slot) || slot->state == EBB_SLOT_RETIRING || slot->state == EBB_SLOT_LEAVING;
-  return crew__serves(slot) ? (too_many_serve ? 3 : 0) : nobody && slot->closed == PLACE_OPEN ? 2 : 1;
+  if (crew__serves(slot))
+    return too_many_serve ? 5 : 0;
+  return slot->closed == PLACE_EMPTIED      ? 1
+         : slot->state == EBB_SLOT_SPARE    ? 2
+         : slot->state == EBB_SLOT_STARTING ? 3
+                                            : 4; /* nobody, or somebody who is leaving */
 }
 
 static void close_one(struct keeper *keeper, const struct pool *pool) {
@@ -95,10 +100,17 @@ static void close_one(struct keeper *keeper, const struct pool *pool) {
 }
 
 bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
-  uint64_t places = crew__of(keeper, pool).places, wanted = places_for(pool, pool->size);
+  struct crew crew = crew__of(keeper, pool);
+  uint64_t places = crew.places, wanted = places_for(pool, pool->size, crew.first);
   for (; places > wanted; places--)
     close_one(keeper, pool);
-  return open_places(keeper, pool, wanted - places, now_ns);
+  return open_places(keeper, pool, wanted - places, false, now_ns);
+}
+
+bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
+  struct crew crew = crew__of(keeper, pool);
+  uint64_t wanted = places_for(pool, pool->size, crew.first);
+  return crew.places >= wanted || open_places(keeper, pool, wanted - crew.places, true, now_ns);
 }
 
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {

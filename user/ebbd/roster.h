@@ -25,9 +25,11 @@ struct slot *roster__put_slot(struct keeper *keeper, uint32_t index, struct pool
 int roster__apply(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns);
 /* Open or close places until the pool has as many as it is to have; the turns that follow fill or empty them. Opened are
  * the lowest numbers that are not in use. Closed are, while more serve than the pool's size, places of such workers, else of
- * those that do not serve, first where there is nobody; of these the highest numbers. One that somebody wants empty stays
- * so. false: some have found no room; the same again adds them when there is some. */
+ * those that do not serve: where there is nobody, then where one is starting, then spares, then what is wanted empty; of
+ * these the highest numbers. What is wanted empty is not opened. false: some have found no room; the same again adds them when there is some. */
 bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
+/* Open what is missing, and only what can be filled at once: no places that somebody is still leaving. */
+bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
 /* Make the pool that large, and balance it. */
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns);
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size);

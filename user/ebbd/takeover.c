@@ -72,7 +72,10 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
       .hold_watch_ns = record->hold_watch_ns,
       .pieces = record->pieces,
       .requests = record->requests,
+      .requests_first = record->requests_first,
       .requested_ns = now_ns,
+      .rolled_ns = record->rolled_ns < now_ns ? record->rolled_ns : 0,
+      .batch = record->batch,
   };
   (void)make_removed(pool, record->name);
   pool->config.size = record->configured;
@@ -98,6 +101,7 @@ void takeover__roster(struct keeper *keeper, const struct board_view *before, ui
     struct slot *slot = roster__put_slot(keeper, before->index[i], pool, record->slot, now_ns);
     slot->generation = record->generation;
     slot->failures = record->failures;
+    slot->first = record->first;
     slot->closed = record->closed <= PLACE_SURPLUS ? (enum slot_place)record->closed : PLACE_EMPTIED;
   }
 }
@@ -173,13 +177,15 @@ static bool was_told(const struct slot *slot, const struct board_slot *record) {
   return !record->recipe && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) && lease[0] == EBB_ORDER_EXIT;
 }
 
-/* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. One that holds its
+/* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. What goes when its
+ * successor is ready is marked, and goes on so: the successor may be there, and serve. One that holds its
  * lease uses it. One that never came to its lease finds it locked again, so that it cannot start a job unseen. */
 static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
+  slot->first = slot->first && record->reason > REASON_NONE && record->reason < REASON_UNLEASED;
   slot->recipe = record->recipe;
   slot->idle = idle_of(slot, record);
   slot->told_once = record->told || was_told(slot, record);
-  bool due = record->reason == REASON_REQUEST || slot->told_once;
+  bool due = (record->reason == REASON_REQUEST && !slot->first) || slot->told_once;
   slot->leased = record->leased;
   slot->was_serving = slot->leased || worker__serves_at_once(slot);
   slot->holds = !slot->leased && !tell__is_for(slot) && lease__try_lock(slot->lease_fd) == 0;
@@ -187,9 +193,8 @@ static void settle(struct keeper *keeper, struct slot *slot, const struct board_
   slot->trimmed_ns = record->trimmed_ns;
   slot->born_ns = record->born_ns && record->born_ns < now_ns ? record->born_ns : now_ns;
   slot->since_ns = now_ns;
-  slot->reason = slot->told_once && record->reason < REASON_N ? (enum reason)record->reason
-                 : due                                        ? REASON_REQUEST
-                                                              : REASON_NONE;
+  bool goes_on = slot->told_once && record->reason < REASON_N; /* … for the same reason */
+  slot->reason = goes_on || slot->first ? (enum reason)record->reason : due ? REASON_REQUEST : REASON_NONE;
   slot->state = due ? EBB_SLOT_DUE : slot->was_serving ? EBB_SLOT_SERVING : EBB_SLOT_STARTING;
   keeper->gate_ns = now_ns;
   (void)lease__order(slot->lease_fd, due ? EBB_ORDER_EXIT : EBB_ORDER_RUN);

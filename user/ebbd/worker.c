@@ -157,7 +157,7 @@ bool worker__between_jobs(const struct slot *slot) {
   return true;
 }
 
-static void record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
+void worker__record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why) {
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_RETIRE,
                                                       .id = why->id,
@@ -173,8 +173,9 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
   case EBB_SLOT_UNLEASED:
   case EBB_SLOT_SPARE:
   case EBB_SLOT_SERVING:
+    if (!slot->first || slot->reason != why->reason)
+      worker__record_retire(keeper, slot, why);
     slot->reason = why->reason;
-    record_retire(keeper, slot, why);
     (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
     trim__over(slot);
     FAULT(ORDERED);

@@ -24,12 +24,15 @@ struct retirement {
 };
 
 /* Somebody wants the worker out: order X, and fence it at once if it is between jobs. Also for one that is due already
- * (tries again). false: there is no worker to ask. */
+ * (tries again). false: there is no worker to ask. That it was asked for is recorded, unless it is marked (succession.h) for
+ * the same reason. */
 bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct retirement *why, uint64_t now_ns);
 /* The same, by ebbd's own reason. */
 static inline bool worker__let_go(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns) {
   return worker__ask_out(keeper, slot, &(struct retirement){.reason = reason, .by = "ebbd"}, now_ns);
 }
+/* It was asked for: what ask_out records when it is not done at once. */
+void worker__record_retire(struct keeper *keeper, const struct slot *slot, const struct retirement *why);
 /* A spare, or one that was taken over at its lease, may work. It is on the board before it can. */
 void worker__let_in(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* It serves, and its lease is free just now. */

@@ -38,18 +38,20 @@ struct board_pool {
   __u32 requests; /* `retire <pool>` without a slot that wait for the watch's choice */
   __u32 drained;
   __u32 configured; /* the size that the file asked for when `size` was made of it */
-  __u32 batch;      /* workers that a roll on command replaces at a time */
+  __u32 batch;      /* workers that a roll on command replaces at a time; 0: one */
   char name[EBB_NAME_BYTES];
   __u64 hold_retire_ns; /* CLOCK_MONOTONIC; 0: not held */
   __u64 hold_refill_ns; /* by an operator … */
   __u64 hold_watch_ns;  /* … and by the watch: the later one counts */
   __u64 retired;        /* since ebbd started */
   __u64 refilled;
-  __u64 pieces;    /* oneshot: that were done, as far back as the board goes */
-  __u64 recipe;    /* what its workers are started by now, as a number; 0: not known */
-  __u64 rolled_ns; /* workers that were born before are replaced, somebody asked for it; 0: none */
-  __u32 limited;   /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
+  __u64 pieces;         /* oneshot: that were done, as far back as the board goes */
+  __u64 recipe;         /* what its workers are started by now, as a number; 0: not known */
+  __u64 rolled_ns;      /* workers that were born before are replaced, somebody asked for it; 0: none */
+  __u32 limited;        /* rules that somebody's `limit` set, rather than the file: BOARD_LIMITED_* */
+  __u32 requests_first; /* so many of `requests` want the successor first */
   __s32 retire_signal;
+  __u32 reserved;
   struct ebb_pool_rules rules;
 };
 
