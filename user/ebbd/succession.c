@@ -2,6 +2,7 @@
 #include "succession.h"
 
 #include "crew.h"
+#include "hold.h"
 #include "log.h"
 #include "pending.h"
 #include "roll.h"
@@ -37,7 +38,7 @@ static void take_off(struct slot *slot) {
 bool succession__comes(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
   for_each_slot_of(slot, keeper, pool) {
     bool empty = slot->state == EBB_SLOT_EMPTY || slot->state >= EBB_SLOT_RETIRING;
-    if (worker__wanted(keeper, slot) && (slot->state == EBB_SLOT_STARTING || (empty && now_ns >= pool->hold_refill_ns)))
+    if (worker__wanted(keeper, slot) && (slot->state == EBB_SLOT_STARTING || (empty && now_ns >= hold__refill_until_ns(pool))))
       return true;
   }
   return false;
