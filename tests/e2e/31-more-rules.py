@@ -8,6 +8,7 @@ cgroup that ebbd is started in.
 """
 import json
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -165,5 +166,50 @@ def a_hold_is_kept_up():
         wait_for(lambda: not held(ebb), PATIENCE, "and may be made shorter")
 
 
+def words_of_the_watch(ebb, slot, verb):
+    """What it writes about that slot when a job has left 100 MiB; read in place of ebbd, which gets it all the same then."""
+    ebb.process.send_signal(signal.SIGSTOP)
+    fifo = os.open(os.path.join(ebb.run_dir, "control"), os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.set_blocking(fifo, False)
+        job(ebb, ["keep", 100], slot=slot)
+        said = bytearray()
+
+        def found():
+            try:
+                said.extend(os.read(fifo, 4096))
+            except BlockingIOError:
+                pass
+            lines = [line.split() for line in said.decode().splitlines()]
+            return next((line for line in lines if line[:2] == [verb, f"reports/{slot}"]), None)
+        return wait_for(found, PATIENCE, f"{verb} is said of reports/{slot}")
+    finally:
+        os.write(fifo, bytes(said))
+        os.close(fifo)
+        ebb.process.send_signal(signal.SIGCONT)
+
+
+def a_successor_is_to_come_first_where_there_is_room():
+    with Ebb({"reports": {"size": 3, "footprint_limit": "64M"}}, {"reserve": "1M"}) as ebb:
+        ebb.ready()
+        wait_for(lambda: ebb.pool("reports")["baseline_bytes"], PATIENCE, "it is known what a fresh worker holds")
+        check("refill=first" in words_of_the_watch(ebb, 0, "retire"), "there is room for two")
+        ebb.wait_audit(PATIENCE, ev="exited", pool="reports", slot=0, generation=1)
+        ebb.host["reserve"] = "100%"
+        ebb.configure()
+        ebb.command("reload")
+        check("refill=after" in words_of_the_watch(ebb, 1, "retire"), "there is none beside the reserve")
+        ebb.wait_audit(PATIENCE, ev="exited", pool="reports", slot=1, generation=1)
+
+
+def an_order_to_give_back_has_its_figures():
+    with Ebb({"reports": {"footprint_limit": "64M", "trim": "yes"}}) as ebb:
+        ebb.ready()
+        words = words_of_the_watch(ebb, 0, "trim")
+        check({"gen=1", "by=watch", "reason=footprint", f"limit={64 * MIB}"} <= set(words), f"who and why: {words}")
+        check(any(word.startswith("private=") for word in words), f"confirmed: {words}")
+
+
 main(retained_charges_what_jobs_left, retained_is_seen_as_it_grows, so_many_jobs, one_of_two_at_a_time, so_old,
-     dry_run_only_says, a_container_is_all_there_is, a_hold_is_kept_up)
+     dry_run_only_says, a_container_is_all_there_is, a_hold_is_kept_up, a_successor_is_to_come_first_where_there_is_room,
+     an_order_to_give_back_has_its_figures)

@@ -124,6 +124,9 @@ static void what_is_not_known_is_tried(void **state) {
   world.workers[0].pid = 1;
   world.workers[0].waits = 0;
   expect("while it runs, no other", &world, "+2 held:0");
+  struct world others = world;
+  others.workers[0].pool = 1; /* it is another pool's that runs */
+  expect("that others run is no matter", &others, "+1 +2");
   world.host.mem_available_bytes = 99 * MIB;
   expect("none if the reserve is gone", &world, "held:0 held:1");
   world.pools[0].piece_bytes = 10 * MIB;

@@ -104,6 +104,7 @@ static void a_part_of_the_hierarchy(void **state) {
   put_v1("m1", 100, 50, 0);
   expect_in("100/50", "4:memory:/\n", "/");
   expect_in("100/50", "4:memory:/docker/f00\n", "/docker/f00");
+  put_v1("m10", 10, 5, 0);
   expect_in("-", "4:memory:/docker/f00\n", "/docker/f0"); /* another one's */
   expect_in("-", "4:memory:/a\n", "/docker/f00");
   put_v1("m1/in", 80, 50, 0);

@@ -220,8 +220,8 @@ static void add_number(struct table *table, enum reason code, uint64_t number) {
 }
 
 static const char *rule_verdict(const struct policy_line *line) {
-  bool awaits_pressure =
-      line->code == REASON_PRESSURE || (line->code == REASON_CONTRIBUTION && line->limit != EBB_UNKNOWN);
+  bool awaits_pressure = (line->code == REASON_PRESSURE && line->value != EBB_UNKNOWN) ||
+                         (line->code == REASON_CONTRIBUTION && line->limit != EBB_UNKNOWN);
   return line->fires ? "out" : line->on ? "stay" : awaits_pressure ? "calm" : "off";
 }
 

@@ -52,8 +52,8 @@ static enum reason explain_rules(const struct policy_input *in, uint32_t worker,
   enum reason first = REASON_NONE;
   run__init(&run, in, &plan, worker, true);
   for (uint32_t i = 0; i < POLICY_RULES_N; i++) {
-    verdict->rules[i] = rules[i]->line(&run, worker);
-    verdict->rules[i].on &= run__applies(&run, (enum reason)(REASON_REQUEST + i), worker);
+    if (run__applies(&run, (enum reason)(REASON_REQUEST + i), worker))
+      verdict->rules[i] = rules[i]->line(&run, worker);
   }
   apply_all(&run);
   for (uint32_t i = 0; i < POLICY_RULES_N; i++) {

@@ -63,10 +63,9 @@ struct claim run__claim(const struct run *run, enum reason rule, uint32_t worker
   return claim;
 }
 
-/* Memory is short, or to be freed: that is no time for two workers in one place. */
-static bool is_short(const struct run *run, enum reason rule) {
+static bool is_pressed(const struct run *run) {
   uint32_t level = run->judgement.in->host->level;
-  return level == EBB_PRESSURE_ELEVATED || level == EBB_PRESSURE_CRITICAL || rule == REASON_BUDGET;
+  return level == EBB_PRESSURE_ELEVATED || level == EBB_PRESSURE_CRITICAL;
 }
 
 /* Is there room for its successor while it is still there? What was promised once is not promised again. */
@@ -81,11 +80,11 @@ static bool has_headroom(const struct run *run, uint32_t worker, uint64_t *ret_n
   return budget == EBB_UNKNOWN || headroom__has(budget, sum_of(in->host->pools_footprint_bytes, needed), 0);
 }
 
-/* A spare is a successor that is ready already. */
+/* Under pressure there is no time for two workers in one place. A spare is a successor that is ready already. */
 static bool is_successor_first(struct run *run, const struct claim *claim) {
   const struct ebb_pool_rules *rules = run__rules(run, claim->worker);
   uint64_t needed;
-  if (rules->mode != EBB_MODE_SERVICE || rules->idle != EBB_IDLE_LEASE || is_short(run, claim->rule) ||
+  if (rules->mode != EBB_MODE_SERVICE || rules->idle != EBB_IDLE_LEASE || is_pressed(run) ||
       run->judgement.spares[run__facts(run, claim->worker)->pool] || !has_headroom(run, claim->worker, &needed))
     return false;
   run->coming_bytes = needed;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernfile.h"
+#include "text.h"
 
 /* "No limit" of version 1 is the highest multiple of a page; nobody has that much. */
 #define NO_LIMIT (1ULL << 62)
@@ -50,7 +51,7 @@ static bool take_own(const char *line, void *arg) {
   if ((!first && !second) || search->version == 1 || strlen(path + 1) >= sizeof(search->own))
     return true;
   search->version = first ? 1 : 2;
-  strcpy(search->own, path + 1);
+  (void)text__copy(search->own, sizeof(search->own), path + 1);
   return true;
 }
 
@@ -80,8 +81,7 @@ static bool take_mount(const char *line, void *arg) {
   if (top + strlen(rest) >= sizeof(search->found.path))
     return true;
   search->found = (struct memcg){.top = top, .version = search->version};
-  strcpy(search->found.path, mount);
-  strcpy(search->found.path + top, rest);
+  (void)snprintf(search->found.path, sizeof(search->found.path), "%s%s", mount, rest);
   return false;
 }
 
@@ -138,7 +138,7 @@ int memcg__read(const struct memcg *memcg, uint64_t *ret_limit_bytes, uint64_t *
   char dir[PATH_MAX];
   if (!memcg->path[0])
     return -ENOENT;
-  strcpy(dir, memcg->path);
+  (void)text__copy(dir, sizeof(dir), memcg->path);
   for (;;) {
     look_at(dir, &names[memcg->version], &least);
     char *slash = strrchr(dir, '/');

@@ -115,21 +115,27 @@ static int start(struct watch *watch, uint32_t index, uint64_t now_ns) {
 
 /* In a dry run. Each thing is said once for as long as it stays so. */
 
-static bool is_news(struct said *said, uint32_t bit, uint64_t now_ns) {
-  if (now_ns - said->at_ns > SAID_NS)
-    said->mask = 0;
-  bool news = !(said->mask & 1u << bit);
-  *said = (struct said){.mask = said->mask | 1u << bit, .at_ns = now_ns};
-  return news;
+static bool is_news(const struct said *said, enum reason reason, uint64_t now_ns) {
+  return now_ns - said->at_ns > SAID_NS || !(said->mask & 1u << reason);
+}
+
+static void keep_said(struct said *said, enum reason reason, uint64_t now_ns) {
+  uint32_t still = now_ns - said->at_ns > SAID_NS ? 0 : said->mask;
+  *said = (struct said){.mask = still | 1u << reason, .at_ns = now_ns};
 }
 
 static int say(struct watch *watch, const struct plan_act *act, const char *rest, uint64_t now_ns) {
   char data[EBB_LINE_BYTES];
   struct text line = TEXT(data);
-  if (!is_news(&watch->follows[act->worker].said, act->reason, now_ns))
-    return 0;
-  begin(watch, &line, "note dry-run", act);
-  return end(watch, &line, rest);
+  struct said *said = &watch->follows[act->worker].said;
+  int error = 0;
+  if (is_news(said, act->reason, now_ns)) {
+    begin(watch, &line, "note dry-run", act);
+    error = end(watch, &line, rest);
+  }
+  if (!error)
+    keep_said(said, act->reason, now_ns);
+  return error;
 }
 
 /* What somebody asked for is done. */
@@ -142,9 +148,11 @@ static int say_trim(struct watch *watch, const struct plan_act *act, uint64_t no
 }
 
 static int say_hold_refill(struct watch *watch, uint32_t pool, uint64_t now_ns) {
-  if (is_news(&watch->held[pool].said, REASON_HOLD, now_ns))
+  struct said *said = &watch->held[pool].said;
+  if (is_news(said, REASON_HOLD, now_ns))
     act__note(watch, "dry-run", watch->view.pools[pool].name, -1, 0, reason__name(REASON_HOLD), EBB_UNKNOWN,
               "hold-refill");
+  keep_said(said, REASON_HOLD, now_ns);
   return 0;
 }
 

@@ -71,24 +71,27 @@ static void count(struct watch *watch, const struct sensor_event *event, const c
   seqfile__store(&watch->trace, &trace__of(&watch->trace)->jobs[index], &record, sizeof(record));
 }
 
-/* Near a limit, or through with the turn in which it was to give memory back. */
-static bool is_to_be_judged(const struct watch *watch, const struct sensor_event *event) {
+/* This turn is the first one that it began after it was ordered to give memory back. */
+static bool begins_to_obey(const struct ebb_worker_facts *worker, uint64_t turn_ns) {
+  return worker->trimmed_ns && worker->turn_ns <= worker->trimmed_ns && turn_ns > worker->trimmed_ns;
+}
+
+static bool is_near_limit(const struct watch *watch, const struct sensor_event *event) {
   const struct ebb_worker_facts *worker = &watch->workers[event->worker];
   const struct ebb_pool_rules *rules = &watch->rules[worker->pool];
   uint64_t limit = limit__lowest_bytes(rules, worker);
   bool near = limit != EBB_UNKNOWN && (event->after_bytes == EBB_UNKNOWN || event->after_bytes + NEAR_BYTES >= limit);
-  return near || worker->jobs >= limit__jobs(rules, worker) ||
-         (worker->trimmed_ns && worker->turn_ns > worker->trimmed_ns);
+  return near || worker->jobs >= limit__jobs(rules, worker);
 }
 
 /* Between two jobs: what is held now is what its jobs left behind. true: it should be judged now. */
-static bool came_to_rest(struct watch *watch, const struct sensor_event *event, uint64_t now_ns) {
+static bool came_to_rest(struct watch *watch, const struct sensor_event *event, bool obeyed, uint64_t now_ns) {
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   if (event->after_bytes != EBB_UNKNOWN)
     worker->rest_bytes = event->after_bytes;
   if (worker->state == EBB_SLOT_DUE)
     (void)act__again(watch, event->worker);
-  if (!is_to_be_judged(watch, event))
+  if (!obeyed && !is_near_limit(watch, event))
     return false;
   gather__worker(watch, event->worker, true, now_ns);
   return true;
@@ -99,8 +102,10 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   char label[EBB_LABEL_BYTES] = "-";
   follow->released_ns = event->at_ns;
-  if (event->held_ns < event->at_ns) /* an unknown one is not */
-    worker->turn_ns = event->at_ns - event->held_ns;
+  uint64_t turn_ns = event->held_ns < event->at_ns ? event->at_ns - event->held_ns : 0; /* not if it is unknown */
+  bool obeyed = begins_to_obey(worker, turn_ns);
+  if (turn_ns)
+    worker->turn_ns = turn_ns;
   if (was_job(watch, event, label)) {
     worker->jobs++;
     count(watch, event, label);
@@ -110,7 +115,7 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   }
   if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
     worker->peak_bytes = event->peak_bytes;
-  return event->resting && came_to_rest(watch, event, now_ns);
+  return event->resting && came_to_rest(watch, event, obeyed, now_ns);
 }
 
 /* A number that was left out by the worker, rather than lost, must not make a job of a later turn. */
