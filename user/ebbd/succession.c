@@ -36,7 +36,7 @@ static void take_off(struct slot *slot) {
 /* Starting does not help while it is held, and what backs off or is late has been waited for already. */
 bool succession__comes(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
   for_each_slot_of(slot, keeper, pool) {
-    bool empty = slot->state == EBB_SLOT_EMPTY || slot->state >= EBB_SLOT_RETIRING;
+    bool empty = slot->state == EBB_SLOT_EMPTY || (slot->state >= EBB_SLOT_RETIRING && !crew__has_helper(slot));
     if (worker__wanted(keeper, slot) && (slot->state == EBB_SLOT_STARTING || (empty && now_ns >= pool->hold_refill_ns)))
       return true;
   }
