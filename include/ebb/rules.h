@@ -38,6 +38,18 @@ enum ebb_idle {
       EBB_IDLE_N
 };
 
+/* When a slot is filled again whose worker a rule or a roll retires. */
+#define EBB_REFILLS(X)                                                                                                 \
+  X(AUTO, "auto")   /* before it goes, in another slot, where there is memory for both; else when it has gone */       \
+  X(AFTER, "after") /* when it has gone, in the same slot */
+
+enum ebb_refill {
+#define X(id, name) EBB_REFILL_##id,
+  EBB_REFILLS(X)
+#undef X
+      EBB_REFILL_N
+};
+
 /* Per host. */
 struct ebb_host_rules {
   __u64 memory_budget_bytes; /* all pools together; or off */
@@ -67,6 +79,8 @@ struct ebb_pool_rules {
   __u32 spares;                      /* workers that wait, ready, until one is needed */
   __u32 mode;                        /* enum ebb_mode */
   __u32 idle;                        /* enum ebb_idle */
+  __u32 refill;                      /* enum ebb_refill */
+  __u32 reserved;
 };
 
 #endif

@@ -90,6 +90,22 @@ def busy():
         never_fewer_nor_more(ebb, 1)
 
 
+def beside_a_helper():
+    """Somebody has died, and its helper goes on with the job: that place cannot be filled, and is no reason to wait."""
+    with Ebb({"reports": {"size": 2}}, watch=False) as ebb:
+        settles(ebb, 2)
+        order = ebb.order("reports", 0, ["helper_until", os.path.join(ebb.spool, "finish")], ["leave", 0])
+        ebb.wait_journal(PATIENCE, ev="helper", order=order)
+        ebb.wait_audit(PATIENCE, ev="exited", slot=0)
+        check(ebb.command("retire reports/1 refill=first")["ev"] == "done", "answered")
+        check(ebb.audit(ev="exited", slot=1) and not ebb.journal(ev="helped"), "meanwhile")
+        up = ebb.journal(ev="up", slot=2)[0]
+        check(up["t"] <= ebb.signals(slot=1)[0]["t"], f"its successor was up first: {up}")
+        finish(ebb)
+        settles(ebb, 2)
+        no_signal_in_a_job(ebb)
+
+
 def with_spares():
     """Nothing has to be started: a spare is as good."""
     with Ebb({"reports": {"size": 2, "spares": 1}}, watch=False) as ebb:
@@ -218,5 +234,5 @@ def ends_at_each_point():
         ends_at(point)
 
 
-main(one_by_one, several_at_once_and_unnamed, with_the_watch, busy, with_spares, what_else_happens_meanwhile,
+main(one_by_one, several_at_once_and_unnamed, with_the_watch, busy, beside_a_helper, with_spares, what_else_happens_meanwhile,
      refills_are_held, who_dies_young, who_is_late, without_lease, ends_at_each_point)

@@ -131,6 +131,7 @@ static void print_number(struct page *page, const char *key, uint64_t value, con
 #define print_pids(page, key, field, object)                                                                           \
   ((field) ? print_number(page, key, field, "") : print_text(page, key, "off"))
 #define print_idle(page, key, field, object) print_text(page, key, (field) == EBB_IDLE_LEASE ? "lease" : "signal")
+#define print_refill(page, key, field, object) print_text(page, key, (field) == EBB_REFILL_AUTO ? "auto" : "after")
 #define print_mode(page, key, field, object) print_text(page, key, modes[field])
 
 static void print_limit_of(struct page *page, const char *key, uint64_t bytes) {

@@ -224,7 +224,7 @@ class Ebb:
         return " ".join(["/usr/bin/python3", "-B", os.path.join(self.home, "lib/worker.py"), self.spool, *options])
 
     def text(self, pools=None, host=None):
-        """The configuration, with what makes a test short (no least age, room for a single worker to go) and its own
+        """The configuration, with what makes a test short (no least age, room for a single worker to go), slots that keep their numbers, and its own
         matter: pressure of the machine that it runs on is none of it."""
         host = {"control_group": grp.getgrgid(os.getgid()).gr_name, "pressure_some": "100%", "pressure_full": "100%",
                 **self.host, **(host or {})}
@@ -232,7 +232,7 @@ class Ebb:
             del host["control_group"]
         lines = ["[ebb]"] + [f"{key} = {value}" for key, value in host.items()]
         for name, keys in (self.pools if pools is None else pools).items():
-            defaults = {"size": 1, "min_ready": 0, "min_lifetime": 0, "ready_timeout": "20s", "grace": "5s"}
+            defaults = {"size": 1, "min_ready": 0, "min_lifetime": 0, "refill": "after", "ready_timeout": "20s", "grace": "5s"}
             keys = {"command": self.worker(*keys.get("worker", ())), **defaults, **keys}
             lines += [f"[pool:{name}]"] + [f"{key} = {value}" for key, value in keys.items() if key != "worker"]
         return "\n".join(lines) + "\n"

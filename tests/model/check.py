@@ -24,6 +24,7 @@ ASSERTED = {
     "fenced": "no job starts after a fence",
     "ordered": "no job starts under a lease that was locked after the order to exit",
     "kept": "no worker leaves by an order that has been taken back",
+    "spared": "a spare has neither begun a job nor fetched one",
     "once": "a slot is never filled twice, nor beside a job that a dead worker's helper goes on with",
 }
 FORMULAS = {
@@ -48,10 +49,13 @@ MUTANTS = (
     ("once", "SEARCH", "takeover without a board does not search for leases"),
     ("once", "NAME_FIRST", "the board does not name a new worker before it runs"),
     ("once", "WAIT_FOR_EXEC", "takeover does not wait for a new process that is not exec'ed yet"),
+    ("spared", "OUR_CHILD", "a worker that was taken over is kept at its lease, although it may have fetched a job"),
+    ("spared", "SPARE_ANEW", "a spare on the board counts as one, although the lock has died with ebbd"),
     ("leaves", "EXIT_ORDER", "X is not written"),
     ("leaves", "TRY_AGAIN", "a fence that was refused is not tried again"),
     ("leaves", "TELL_REST", "what a worker leaves behind is not told to go"),
     ("refilled", "SIGHT_OF_END", "the end of a worker that was taken over is not seen"),
+    ("refilled", "LET_IN", "a spare is not let in when it is needed"),
     ("refilled", "SIGHT_OF_WAIT", "a worker that was taken over is not looked for at its first lock"),
 )
 

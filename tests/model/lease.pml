@@ -20,14 +20,14 @@
 #define without(step) (MUTANT == step)
 #define holds(property, condition) assert((condition) || CHECK != property)
 
-mtype:property = { quiet, ours, fenced, ordered, kept, once, progress }
+mtype:property = { quiet, ours, fenced, ordered, kept, once, spared, progress }
 mtype:mutant = {
   NO_MUTANT, LOCK, HELD_FENCE_AND_ORDER, SEEN_USE, PROOF_OF_USE, FENCE_ANEW, LOCK_OF_REST, START_TIME, LOCK_FIRST_READ_THEN,
   RUN_AT_TAKEOVER, RUN_WHEN_KEPT, WAIT_FOR_REST, CARE_FOR_REST, LOCK_OF_THE_DEAD, SEARCH, NAME_FIRST, WAIT_FOR_EXEC,
-  EXIT_ORDER, TRY_AGAIN, TELL_REST, SIGHT_OF_END, SIGHT_OF_WAIT
+  EXIT_ORDER, TRY_AGAIN, TELL_REST, SIGHT_OF_END, SIGHT_OF_WAIT, OUR_CHILD, SPARE_ANEW, LET_IN
 }
 
-mtype:slot = { EMPTY, STARTING, SERVING, DUE, RETIRING, LEAVING } /* its state */
+mtype:slot = { EMPTY, STARTING, SPARE, SERVING, DUE, RETIRING, LEAVING } /* its state */
 mtype:lock = { FREE, EBBD, WORKER }                               /* who holds the lease */
 mtype:owner = { NOBODY, LEADER, STRANGER }                        /* whose the leader's pid is; a zombie keeps it */
 mtype:helper = { NONE, HELPS, LINGERS }                           /* it is in the leader's job; left over from one */
@@ -39,6 +39,7 @@ bool alive;  /* the leader */
 bool forked; /* it is a copy of ebbd still: exec has not made it a worker that can be known by its lease */
 bool child;  /* of the ebbd that runs: it stays a zombie until that one reaps it */
 bool waits;  /* it stands in flock(2), as /proc/locks shows */
+bool ready;  /* it has come through its first lock: from then on it may fetch a job before it locks */
 bool job;    /* leader or helper is in the middle of one */
 bool order_x;
 mtype:lock lock = FREE;
@@ -91,6 +92,7 @@ inline helper_dies() {
 inline work() {
   atomic {
     holds(fenced, !fence);
+    holds(spared, state != SPARE);
     holds(ordered, !(locked_under_x && order_x));
     job = true;
     if
@@ -119,13 +121,12 @@ inline take_lock() {
 /* Of the lease that ebbd holds, or that is held now. */
 inline read_order() {
   if
-  :: atomic { order_x -> holds(kept, state != SERVING); goto leaves_by_itself }
+  :: atomic { order_x -> holds(kept, state != SERVING && state != SPARE); goto leaves_by_itself }
   :: d_step { !order_x -> locked_under_x = false }
   fi
 }
 
 proctype Worker() {
-  bool ready;
 absent:
   used;
   {
@@ -206,12 +207,29 @@ inline start() {
   publish()
 }
 
-/* gate.c sees it waiting or, if it was taken over, holding; worker.c lets it go. */
+/* gate.c sees it waiting; worker.c keeps it there. Whether anybody is needed is a question of other slots. */
+inline keep_at_gate() {
+  d_step {
+    state == STARTING && waits && lock == EBBD && (child || without(OUR_CHILD)) ->
+    holds(spared, !ready);
+    leased = true;
+    state = SPARE
+  };
+  publish()
+}
+
+inline let_in() {
+  d_step { state == SPARE && !without(LET_IN) -> state = SERVING };
+  publish();
+  lock = (lock == EBBD -> FREE : lock)
+}
+
+/* One that was taken over is seen waiting or holding. It may have fetched a job already. */
 #define seen_to_use (waits || lock == WORKER)
 
 inline open_gate() {
   d_step {
-    state == STARTING && seen_to_use && (child || !without(SIGHT_OF_WAIT)) ->
+    state == STARTING && seen_to_use && !child && !without(SIGHT_OF_WAIT) ->
     leased = true;
     state = SERVING
   };
@@ -234,6 +252,21 @@ inline ask_out() {
     order_x = !without(EXIT_ORDER) && !without(HELD_FENCE_AND_ORDER);
     state = DUE
   }
+}
+
+/* Of a spare ebbd holds the lease: it is fenced at once. */
+inline ask_spare_out() {
+  d_step {
+    !calm && state == SPARE ->
+    order_x = !without(EXIT_ORDER) && !without(HELD_FENCE_AND_ORDER);
+    fence = true;
+    state = RETIRING
+  };
+  if
+  :: without(HELD_FENCE_AND_ORDER) -> lock = FREE
+  :: !without(HELD_FENCE_AND_ORDER)
+  fi;
+  publish()
 }
 
 inline keep() {
@@ -327,7 +360,8 @@ inline settle(known) {
   };
   d_step {
     order_x = order_x && without(RUN_AT_TAKEOVER);
-    state = (leased -> SERVING : STARTING)
+    /* the lock that made it a spare has died */
+    state = (!leased -> STARTING : (board_state == SPARE && without(SPARE_ANEW) -> SPARE : SERVING))
   };
   publish()
 }
@@ -372,8 +406,11 @@ again:
         fi
       :: !without(TRY_AGAIN)
       fi
+    :: ask_spare_out()
     :: keep()
     :: start()
+    :: keep_at_gate()
+    :: let_in()
     :: open_gate()
     :: close_gate()
     :: see_use()

@@ -409,6 +409,7 @@ static void mistakes_in_values(void **state) {
        {"KILL", "SIGKILL", "STOP", "SIGSTOP", "9", "19", "64", "0", "term", "SIG", "SIG15", "SIGSIGTERM"}},
       {POOL, "grace", "a time", {"off", "30"}},
       {POOL, "strikes", "a number of confirmations", {"0", "3601", "off"}},
+      {POOL, "refill", "auto or after", {"first", "no", "AUTO"}},
       {POOL, "mode", "service", {"daemon", "Service"}},
       {POOL, "ready_timeout", "a time", {"0", "0s", "off", "366d"}},
       {POOL, "pids", "a number of processes and threads", {"0", "-1", "4194305", "x", "50%"}},

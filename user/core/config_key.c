@@ -203,6 +203,11 @@ static int set_idle(const struct config_target *target, const char *value) {
   return set_choice(target, value, names, EBB_IDLE_N);
 }
 
+static int set_refill(const struct config_target *target, const char *value) {
+  static const char *const names[] = {EBB_REFILLS(X)};
+  return set_choice(target, value, names, EBB_REFILL_N);
+}
+
 static int set_mode(const struct config_target *target, const char *value) {
   static const char *const names[] = {EBB_MODES(X)};
   return set_choice(target, value, names, EBB_MODE_N);

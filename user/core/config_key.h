@@ -53,6 +53,7 @@
   X(strikes, rules.strikes, strikes, "1", "a number of confirmations, 1 to 3600")                                      \
   X(mode, rules.mode, mode, "service", "service, oneshot or adopt")                                                    \
   X(priority, rules.priority, priority, "0", "a number, 0 to 1000: the higher one comes first")                        \
+  X(refill, rules.refill, refill, "auto", "auto or after")                                                             \
   X(refill_command, refill_command, command, "",                                                                       \
     "a command line of at most 1023 bytes and 64 words, with its quotes closed")                                       \
   X(adopt_cgroup, adopt_cgroup, path, "", A_PATH)                                                                      \

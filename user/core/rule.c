@@ -84,8 +84,9 @@ static bool has_headroom(const struct run *run, uint32_t worker, uint64_t *ret_n
 static bool is_successor_first(struct run *run, const struct claim *claim) {
   const struct ebb_pool_rules *rules = run__rules(run, claim->worker);
   uint64_t needed;
-  if (rules->mode != EBB_MODE_SERVICE || rules->idle != EBB_IDLE_LEASE || is_pressed(run) ||
-      run->judgement.spares[run__facts(run, claim->worker)->pool] || !has_headroom(run, claim->worker, &needed))
+  if (rules->mode != EBB_MODE_SERVICE || rules->idle != EBB_IDLE_LEASE || rules->refill != EBB_REFILL_AUTO ||
+      is_pressed(run) || run->judgement.spares[run__facts(run, claim->worker)->pool] ||
+      !has_headroom(run, claim->worker, &needed))
     return false;
   run->coming_bytes = needed;
   return true;

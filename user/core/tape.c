@@ -50,7 +50,8 @@
   X(priority, 0)                                                                                                       \
   X(spares, 0)                                                                                                         \
   X(mode, 0)                                                                                                           \
-  X(idle, 0)
+  X(idle, 0)                                                                                                           \
+  X(refill, 0)
 #define POOLS(X)                                                                                                       \
   X(baseline_bytes, EBB_UNKNOWN)                                                                                       \
   X(hold_retire_ns, 0)                                                                                                 \
@@ -102,7 +103,7 @@ LIST(host_rules, ebb_host_rules, HOST_RULES, SIZE_OF(ebb_host_rules, reserved))
 LIST(host, ebb_host_facts, HOST, SIZE_OF(ebb_host_facts, reserved))
 #undef RECORD
 #define RECORD ebb_pool_rules
-LIST(pool_rules, ebb_pool_rules, POOL_RULES, 0)
+LIST(pool_rules, ebb_pool_rules, POOL_RULES, SIZE_OF(ebb_pool_rules, reserved))
 #undef RECORD
 #define RECORD ebb_pool_facts
 LIST(pools, ebb_pool_facts, POOLS, SIZE_OF(ebb_pool_facts, reserved))

@@ -10,7 +10,8 @@ static void add(struct crew *crew, const struct slot *slot) {
   if (slot->closed != PLACE_OPEN)
     return;
   crew->staying += slot->state == EBB_SLOT_SERVING;
-  crew->sure += slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_DUE && slot->leased && !slot->first);
+  crew->sure += slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_DUE && slot->leased && !slot->first) ||
+                crew__has_helper(slot);
   crew->spares += slot->state == EBB_SLOT_SPARE;
 }
 

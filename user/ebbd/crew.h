@@ -9,7 +9,7 @@ struct crew {
   uint32_t places;  /* that the pool has, also those that are wanted empty */
   uint32_t serving; /* take jobs, or may do so */
   uint32_t staying; /* of these, in open places: known to use their lease, and not asked out */
-  uint32_t sure;    /* … or asked out, but not because somebody is ready to take their place */
+  uint32_t sure;    /* … or still at a job, though asked out, unless somebody is ready to take their place */
   uint32_t spares;  /* wait at their lease */
   uint32_t first;   /* go when their successor is ready */
 };
@@ -22,6 +22,10 @@ struct crew crew__of(const struct keeper *keeper, const struct pool *pool);
 static inline bool crew__serves(const struct slot *slot) {
   return slot->state == EBB_SLOT_SERVING || slot->state == EBB_SLOT_UNLEASED ||
          (slot->state == EBB_SLOT_DUE && slot->was_serving);
+}
+/* Its process has ended, and a helper goes on with the job. */
+static inline bool crew__has_helper(const struct slot *slot) {
+  return slot->state == EBB_SLOT_LEAVING && slot->leased && !slot->holds;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "roll.h"
 
+#include "crew.h"
 #include "headroom.h"
 #include "hold.h"
 #include "meminfo.h"
@@ -66,8 +67,9 @@ static struct slot *choose(struct keeper *keeper, const struct pool *pool) {
 static bool has_successor(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
   uint32_t n = 0;
   for_each_slot_of(slot, keeper, pool) {
+    bool at_job = slot->state == EBB_SLOT_DUE || crew__has_helper(slot);
     n += slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_SPARE && !roll__stale(slot)) ||
-         (slot->state == EBB_SLOT_DUE && slot->closed == PLACE_OPEN && lasts(slot, now_ns));
+         (at_job && slot->closed == PLACE_OPEN && lasts(slot, now_ns));
   }
   return n > pool->size;
 }
@@ -82,7 +84,7 @@ static bool has_headroom(struct keeper *keeper, const struct pool *pool) {
     if (worker__present(slot) && slot->fresh_bytes != EBB_UNKNOWN && slot->fresh_bytes > fresh_bytes)
       fresh_bytes = slot->fresh_bytes;
   }
-  return fresh_bytes && !meminfo__read(&memory) &&
+  return pool->config.rules.refill == EBB_REFILL_AUTO && fresh_bytes && !meminfo__read(&memory) &&
          headroom__has(memory.available_bytes, (starting + 1) * fresh_bytes, keeper->config.rules.reserve_bytes);
 }
 

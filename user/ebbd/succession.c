@@ -37,8 +37,9 @@ static void take_off(struct slot *slot) {
 /* Starting does not help while it is held, and what backs off or is late has been waited for already. */
 bool succession__comes(struct keeper *keeper, const struct pool *pool, uint64_t now_ns) {
   for_each_slot_of(slot, keeper, pool) {
-    bool empty = slot->state == EBB_SLOT_EMPTY || slot->state >= EBB_SLOT_RETIRING;
-    if (worker__wanted(keeper, slot) && (slot->state == EBB_SLOT_STARTING || (empty && now_ns >= hold__refill_until_ns(pool))))
+    bool empty = slot->state == EBB_SLOT_EMPTY || (slot->state >= EBB_SLOT_RETIRING && !crew__has_helper(slot));
+    bool comes = slot->state == EBB_SLOT_STARTING || (empty && now_ns >= hold__refill_until_ns(pool));
+    if (worker__wanted(keeper, slot) && comes)
       return true;
   }
   return false;

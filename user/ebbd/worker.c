@@ -139,7 +139,7 @@ static bool try_fence(struct keeper *keeper, struct slot *slot, uint64_t now_ns)
   slot->try_ns = next_try(slot, now_ns);
   if (slot->awaited)
     slot->leased = true;
-  if (!slot->leased || lease__try_lock(slot->lease_fd))
+  if (!slot->leased || (!slot->holds && lease__try_lock(slot->lease_fd))) /* of a spare we hold it */
     return false;
   slot->holds = true;
   FAULT(FENCED);
