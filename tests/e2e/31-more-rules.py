@@ -190,7 +190,7 @@ def words_of_the_watch(ebb, slot, verb):
 
 
 def a_successor_is_to_come_first_where_there_is_room():
-    with Ebb({"reports": {"size": 3, "footprint_limit": "64M"}}, {"reserve": "1M"}) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3, "footprint_limit": "64M"}}, {"reserve": "1M"}) as ebb:
         ebb.ready()
         wait_for(lambda: ebb.pool("reports")["baseline_bytes"], PATIENCE, "it is known what a fresh worker holds")
         check("refill=first" in words_of_the_watch(ebb, 0, "retire"), "there is room for two")

@@ -130,7 +130,7 @@ def pieces_start_when_they_fit():
 
 def successor_comes_first_where_there_is_room():
     needs("roll probe")
-    with Ebb({"reports": {"footprint_limit": "64M"}}) as ebb:
+    with Ebb({"reports": {"refill": "auto", "footprint_limit": "64M"}}) as ebb:
         ebb.ready()
         job(ebb, ["keep", 100])
         ebb.wait_audit(PATIENCE, ev="exited", pool="reports", generation=1)

@@ -33,7 +33,7 @@ def asked(ebb):
 
 
 def successor_first():
-    with Ebb({"reports": {"size": 3}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3}}, watch=False) as ebb:
         settles(ebb, 3)
         before = pids(ebb)
         ebb.send("roll reports id=one")
@@ -52,7 +52,7 @@ def successor_first():
 
 
 def in_batches():
-    with Ebb({"reports": {"size": 4}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 4}}, watch=False) as ebb:
         settles(ebb, 4)
         before = pids(ebb)
         check(ebb.command("roll reports batch=3")["ev"] == "done", "answered")
@@ -68,7 +68,7 @@ def in_batches():
 
 
 def without_headroom():
-    with Ebb({"reports": {"size": 3}}, NO_ROOM, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3}}, NO_ROOM, watch=False) as ebb:
         settles(ebb, 3)
         before = pids(ebb)
         check(ebb.command("roll reports")["ev"] == "done", "answered")
@@ -82,7 +82,7 @@ def without_headroom():
 
 
 def reload_goes_the_same_way():
-    with Ebb({"reports": {"size": 2, "environment": "V=1"}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 2, "environment": "V=1"}}, watch=False) as ebb:
         settles(ebb, 2)
         before = pids(ebb)
         for environment in ("V=2", "V=3"):
@@ -98,7 +98,7 @@ def reload_goes_the_same_way():
 
 def taken_back():
     """The file says again what it said, while a successor is on its way: nobody is replaced."""
-    with Ebb({"reports": {"size": 2, "environment": "V=1", "worker": ["--lease", "late", "--late", "0.7"]}},
+    with Ebb({"reports": {"refill": "auto", "size": 2, "environment": "V=1", "worker": ["--lease", "late", "--late", "0.7"]}},
              watch=False) as ebb:
         settles(ebb, 2)
         before = pids(ebb)
@@ -112,7 +112,7 @@ def taken_back():
 
 def jobs_without_end():
     """They keep nobody waiting, and one successor waits for all of them."""
-    with Ebb({"reports": {"size": 4}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 4}}, watch=False) as ebb:
         settles(ebb, 4)
         before = pids(ebb)
         jobs = [begin(ebb, slot, f"finish-{slot}") for slot in (0, 1, 2)]
@@ -145,7 +145,7 @@ def good_and_bad(ebb):
 
 def command_that_fails():
     """It costs nobody his worker, and the roll goes on when it is mended."""
-    with Ebb({"reports": {"size": 3}}, watch=False, start=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3}}, watch=False, start=False) as ebb:
         go_bad, mend = good_and_bad(ebb)
         ebb.start()
         settles(ebb, 3)
@@ -169,7 +169,7 @@ def command_that_fails():
 
 
 def holds():
-    with Ebb({"reports": {"size": 2}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 2}}, watch=False) as ebb:
         settles(ebb, 2)
         before = pids(ebb)
         check(ebb.command("hold reports")["ev"] == "done", "held")
@@ -195,7 +195,7 @@ def holds():
 
 
 def answers():
-    with Ebb({"reports": {"size": 2}, "other": {}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 2}, "other": {}}, watch=False) as ebb:
         wait_for(lambda: len(pids(ebb)) == 2 and ebb.pool("reports")["ready"] == 2, PATIENCE, "up")
         check(ebb.command("roll nosuch")["reason"] == "no-such-pool", "of no pool")
         check(ebb.command("roll reports batch=0")["reason"] == "bad-value", "by none at a time")
@@ -229,7 +229,7 @@ def answers():
 
 def with_spares():
     """They are first, and what takes over from the others; nothing else is started."""
-    with Ebb({"reports": {"size": 2, "spares": 2}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 2, "spares": 2}}, watch=False) as ebb:
         settles(ebb, 2, 2)
         before = pids(ebb)
         spares = pids(ebb, "spare")
@@ -242,7 +242,7 @@ def with_spares():
 
 
 def over_a_restart():
-    with Ebb({"reports": {"size": 3}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3}}, watch=False) as ebb:
         settles(ebb, 3)
         before = pids(ebb)
         order, pid = begin(ebb, 0)
@@ -262,7 +262,7 @@ def over_a_restart():
 
 
 def ends_at(point):
-    with Ebb({"reports": {"size": 3, "grace": "1s"}}, watch=False, start=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3, "grace": "1s"}}, watch=False, start=False) as ebb:
         ebb.program, ebb.environ["EBB_FAULT"] = FAULTY, point
         ebb.start(serve=False)
 

@@ -241,7 +241,7 @@ def outlive_ebbd():
 
 
 def with_the_watch():
-    with Ebb({"pieces": {**LEASED, "size": 2}}) as ebb:
+    with Ebb({"pieces": {**LEASED, "size": 2, "footprint_limit": "128M"}}, {"reserve": "1M"}) as ebb:
         ebb.ready()
         orders = [ebb.order("pieces", None, ["work", 0.1]) for _ in range(4)]
         for order in orders:

@@ -9,7 +9,7 @@ static void extend(uint64_t *hold_ns, uint64_t until_ns) {
 }
 
 static bool set_for_watch(struct pool *pool, enum command_hold what, uint64_t until_ns) {
-  bool goes_on = what == COMMAND_HOLD_REFILL && pool->hold_watch_ns;
+  bool goes_on = what == COMMAND_HOLD_REFILL && (pool->hold_watch_ns || pool->hold_refill_ns >= until_ns);
   if (what & COMMAND_HOLD_RETIRE)
     extend(&pool->hold_retire_ns, until_ns);
   if (what & COMMAND_HOLD_REFILL)
@@ -41,10 +41,9 @@ static bool end(uint64_t *hold_ns, uint64_t now_ns) {
 
 void hold__turn(struct keeper *keeper, uint64_t now_ns) {
   for_each_pool(pool, keeper) {
-    bool over = end(&pool->hold_retire_ns, now_ns);
-    over |= end(&pool->hold_refill_ns, now_ns);
-    over |= end(&pool->hold_watch_ns, now_ns);
-    if (!over)
+    bool retire = end(&pool->hold_retire_ns, now_ns);
+    bool refill = end(&pool->hold_refill_ns, now_ns) | end(&pool->hold_watch_ns, now_ns);
+    if (!retire && (!refill || hold__refill_until_ns(pool)))
       continue;
     const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
     audit__write(

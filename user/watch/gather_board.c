@@ -138,6 +138,8 @@ static void take_pool(struct watch *watch, uint32_t index, uint64_t now_ns) {
   facts->hold_retire_ns = pool->hold_retire_ns > now_ns ? pool->hold_retire_ns : 0;
   facts->hold_refill_ns = held_by_others(watch, index, now_ns);
   facts->piece_bytes = piece__most(&watch->pieces[index]);
+  if (facts->piece_bytes == EBB_UNKNOWN)
+    facts->piece_bytes = pool->rules.footprint_limit_bytes; /* until the first has ended: what it is said to take */
   facts->requests = pool->requests;
   /* Requests that we have answered, but which the board still counts. */
   for (uint32_t i = 0; i < watch->n_workers; i++) {
