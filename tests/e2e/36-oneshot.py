@@ -192,7 +192,7 @@ def an_operator_has_the_last_word():
         ebb.wait_audit(PATIENCE, ev="exited", pool="pieces")
         check(say(ebb, "refill pieces/0") == "not-waiting", "the watch cannot lift that")
         check(say(ebb, "hold all what=refill for=10ms") == "done", "nor make it shorter")
-        ebb.wait_audit(PATIENCE, ev="resume", pool="pieces")
+        check(ebb.command("note watch text=turn")["ev"] == "done" and not ebb.audit(ev="resume", pool="pieces"), "a turn later")
         check(ebb.pool("pieces")["hold"] and waits(ebb) == [False], "it is still held")
         ebb.process.kill()
         ebb.process.wait()
