@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "ebb/lease.h"
 #include "fault.h"
 #include "fill.h"
@@ -138,6 +139,7 @@ static void open_slot(struct slot *slot) {
   slot->closed = false;
   slot->failures = 0;
   slot->retry_ns = 0;
+  slot->summoned_ns = 0;
   if (slot->number >= slot->pool->size)
     slot->pool->size = slot->number + 1;
 }
@@ -239,6 +241,18 @@ static const char *do_trim(const struct call *call) {
     return refusal;
   accept(call, PENDING_NOW);
   trim__record(call->keeper, call->slot, command);
+  return NULL;
+}
+
+static const char *do_adopt(const struct call *call) {
+  struct slot *slot = NULL;
+  if (no_place(call))
+    return too_many;
+  const char *refusal = adopt__take(call->keeper, call->pool, call->command->pid, call->now_ns, &slot);
+  if (refusal)
+    return refusal;
+  accept(call, PENDING_NOW);
+  adopt__record(call->keeper, slot, call->command);
   return NULL;
 }
 
@@ -352,7 +366,7 @@ typedef const char *act(const struct call *call);
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_ROLL] = do_later,    [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_adopt,
     [COMMAND_TRIM] = do_trim,     [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
     [COMMAND_STOP] = do_stop,
 };

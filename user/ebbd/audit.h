@@ -20,6 +20,8 @@
 #define AUDIT_EVENTS(X)                                                                                                \
   X(START, "start")                                                                                                    \
   X(READY, "ready")                                                                                                    \
+  X(ADOPT, "adopt")                                                                                                    \
+  X(SUMMON, "summon")                                                                                                  \
   X(DUE, "due")                                                                                                        \
   X(TRIM, "trim")                                                                                                      \
   X(RETIRE, "retire")                                                                                                  \

@@ -32,6 +32,7 @@
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
+#include "summon.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -261,7 +262,10 @@ static int assemble(struct keeper *keeper) {
 static void take_apart(struct keeper *keeper) {
   control__close(keeper);
   watchdog__done(keeper);
-  for_each_slot(slot, keeper) sd_event_source_unref(slot->exit_source);
+  for_each_slot(slot, keeper) {
+    sd_event_source_unref(slot->exit_source);
+    summon__forget(slot);
+  }
   sd_event_source_unref(keeper->timer);
   sd_event_unref(keeper->event);
   seqfile__close(&keeper->board);

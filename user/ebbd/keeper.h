@@ -68,6 +68,13 @@ struct pool {
   const char *environment[CONFIG_ENVIRONMENT_WORDS_MAX + 1];
 };
 
+/* A refill_command that runs; see summon.h. */
+struct summon {
+  pid_t pid; /* 0: none */
+  int pidfd;
+  sd_event_source *exit_source;
+};
+
 /* Of what a worker left behind, so many are waited for while they are on their way out. */
 #define TOLD_MAX 8
 
@@ -84,6 +91,7 @@ struct slot {
   pid_t pid; /* 0: none */
   int pidfd;
   bool ours; /* our child: we reap it, and its number cannot be reused before that */
+  bool adopted;
   uint64_t start_time;
   uint64_t born_ns;
   uint64_t recipe; /* that it was started by; 0: not known */
@@ -115,6 +123,10 @@ struct slot {
   uint64_t retry_ns;
   uint64_t waits_ns; /* since when the next piece waits to be let pass; 0: it does not */
   bool admitted;     /* it is */
+  uint64_t summoned_ns; /* somebody was asked then to start one; 0: nobody was */
+  bool summon_told;     /* that nobody came */
+  bool summon_left;     /* by an ebbd of before */
+  struct summon summon;
 };
 
 /* A command that waits for its outcome. What it waits for is asked of the slots anew each turn. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 
 #include "cleanup.h"
 #include "fault.h"
@@ -78,7 +79,8 @@ static bool is_told_by_others(const char *status_text) {
 }
 
 /* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
-#define PF_EXITING 0x4 /* of include/linux/sched.h */
+#define PF_EXITING 0x4         /* of include/linux/sched.h */
+#define PF_KTHREAD 0x00200000
 
 enum { STATE = 3, PPID, PGRP, SESSION, FLAGS = 9, MINFLT, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
 
@@ -124,6 +126,7 @@ int procstat__parse(const char *text, struct procstat *ret) {
       .session = (pid_t)field[SESSION],
       .state = state,
       .exiting = field[FLAGS] & PF_EXITING,
+      .kernel = field[FLAGS] & PF_KTHREAD,
       .threads = field[THREADS],
       .minor_faults = (uint64_t)field[MINFLT],
       .major_faults = (uint64_t)field[MAJFLT],
@@ -274,6 +277,14 @@ int procenv__read(pid_t pid, const char *name, char *to, size_t size) {
   if (err == -ESRCH)
     err = ask_others(pid, search_env_of_thread, &search);
   return err == -ESRCH && !access(path, F_OK) ? -ENOENT : err;
+}
+
+int procenv__read_as(uid_t uid, pid_t pid, const char *name, char *to, size_t size) {
+  int before = setfsuid(uid);
+  int err = procenv__read(pid, name, to, size);
+
+  (void)setfsuid((uid_t)before);
+  return err;
 }
 
 int procuid__read(pid_t pid, uid_t *ret_real_uid) {

@@ -15,6 +15,7 @@ struct procstat {
   pid_t pid, ppid, pgid, session;
   char state;   /* 'Z': the first thread has ended; a zombie only when it was the last */
   bool exiting; /* the first thread is on its way out: it may have no memory and no environment any more */
+  bool kernel;  /* a thread of the kernel */
   int64_t threads;
   uint64_t minor_faults, major_faults;
   uint64_t start_time; /* clock ticks since boot */
@@ -44,6 +45,8 @@ int procrollup__read(pid_t pid, struct procrollup *ret);
 
 /* Value of a variable in the process's initial environment, into `to`. 0, -ENOENT, -ESRCH, -EACCES, -ENAMETOOLONG. */
 int procenv__read(pid_t pid, const char *name, char *to, size_t size);
+/* The same with the eyes of a user: who may not override modes cannot open another user's. */
+int procenv__read_as(uid_t uid, pid_t pid, const char *name, char *to, size_t size);
 int procuid__read(pid_t pid, uid_t *ret_real_uid);
 
 /* Is `pid` the process that it was? By start time. */
