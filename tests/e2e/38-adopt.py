@@ -32,17 +32,6 @@ class Supervisor(Ebb):
         super().__init__({name: keys if "command" in keys or keys.get("mode") == "service" else
                           {"mode": "adopt", "user": USER.pw_name, **keys} for name, keys in pools.items()}, **more)
 
-    def text(self, pools=None, host=None):
-        """Such pools have no command."""
-        text = super().text(pools, host)
-        adopting = [name for name, keys in (self.pools if pools is None else pools).items() if keys.get("mode") == "adopt"]
-        lines, pool = [], None
-        for line in text.splitlines():
-            pool = line[6:-1] if line.startswith("[") else pool
-            if not (pool in adopting and line.startswith("command =")):
-                lines.append(line)
-        return "\n".join(lines) + "\n"
-
     def popen(self, command, user=None, **more):
         user = user or USER
         as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if ROOT else {}

@@ -213,8 +213,8 @@ const char *adopt__take(struct keeper *keeper, struct pool *pool, pid_t pid, uin
 
 void adopt__record(struct keeper *keeper, const struct slot *slot, const struct command *command) {
   const struct audit_worker worker = worker__name(slot);
-  audit__write(&keeper->audit, &(struct audit_record){
-                                   .event = AUDIT_ADOPT, .id = command->id, .worker = &worker, .by = command->by});
+  audit__write(&keeper->audit,
+               &(struct audit_record){.event = AUDIT_ADOPT, .id = command->id, .worker = &worker, .by = command->by});
   if (tell__is_for(slot))
     audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_READY, .worker = &worker});
 }

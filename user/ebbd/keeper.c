@@ -32,6 +32,7 @@
 #include "roster.h"
 #include "rundir.h"
 #include "selfprotect.h"
+#include "stop.h"
 #include "summon.h"
 #include "watchdog.h"
 #include "worker.h"
@@ -84,7 +85,7 @@ static void turn(struct keeper *keeper) {
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;
   else if (keeper->stop == STOP_WAITING && now_ns >= keeper->stop_ns)
-    act__stop(keeper, now_ns);
+    stop__ask(keeper, now_ns);
   board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
   if (publish__turn(keeper))
     watchdog__ring(keeper);
@@ -122,7 +123,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     break;
   default:
     (void)sd_notify(0, "STOPPING=1\nSTATUS=waiting for busy workers");
-    act__stop(keeper, now_ns);
+    stop__ask(keeper, now_ns);
   }
   return 0;
 }

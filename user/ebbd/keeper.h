@@ -6,8 +6,9 @@
  * at every slot and does what its state and the wishes for it ask for. So nothing is lost when two things happen at once,
  * and what is true of a slot after a crash of ebbd is the same as what is true after a turn.
  *
- * Who may change what: only worker.c steps a slot's state; only control.c and reload.c change wishes (size, closed,
- * drained, holds, due) and recipes; only publish.c writes the board.
+ * Who may change what: only worker.c, and those that it has parted with (start, leave, adopt, fill, summon), step a slot's
+ * state; only control.c and reload.c change wishes (size, closed, drained, holds, limits, due) and recipes; only publish.c
+ * writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -121,8 +122,8 @@ struct slot {
   /* The way in. */
   uint32_t failures;
   uint64_t retry_ns;
-  uint64_t waits_ns; /* since when the next piece waits to be let pass; 0: it does not */
-  bool admitted;     /* it is */
+  uint64_t waits_ns;    /* since when the next piece waits to be let pass; 0: it does not */
+  bool admitted;        /* it is */
   uint64_t summoned_ns; /* somebody was asked then to start one; 0: nobody was */
   bool summon_told;     /* that nobody came */
   bool summon_left;     /* by an ebbd of before */

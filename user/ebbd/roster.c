@@ -107,8 +107,8 @@ int roster__arm(struct pool *pool, const struct config_pool *config) {
   bool same_user = pool->config.name[0] && !strcmp(pool->config.user, config->user);
   pool->config = *config;
   pool->removed = false;
-  int error =
-      split(config->rules.mode == EBB_MODE_ADOPT ? config->refill_command : config->command, pool->word_space, sizeof(pool->word_space), pool->argv, CONFIG_COMMAND_WORDS_MAX + 1);
+  int error = split(config->rules.mode == EBB_MODE_ADOPT ? config->refill_command : config->command, pool->word_space,
+                    sizeof(pool->word_space), pool->argv, CONFIG_COMMAND_WORDS_MAX + 1);
   if (!error)
     error = split(config->environment, pool->environment_space, sizeof(pool->environment_space), pool->environment,
                   CONFIG_ENVIRONMENT_WORDS_MAX + 1);

@@ -175,7 +175,8 @@ static uint32_t idle_of(const struct slot *slot, const struct board_slot *record
 /* Without a board, its lease tells: X is written before anybody is told. */
 static bool was_told(const struct slot *slot, const struct board_slot *record) {
   char lease[EBB_LEASE_BYTES];
-  return (record->kind & BOARD_SLOT_FOUND) && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) && lease[0] == EBB_ORDER_EXIT;
+  return (record->kind & BOARD_SLOT_FOUND) && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) &&
+         lease[0] == EBB_ORDER_EXIT;
 }
 
 /* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. One that holds its

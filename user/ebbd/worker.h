@@ -2,7 +2,7 @@
 /*
  * A slot's life. The only code that steps a slot's state, holds its lease, or sends a signal; the rules it keeps:
  *   - a signal goes only to a worker whose lease we hold and which has been seen to use it (RETIRING), or to what such a
- *     worker left behind (LEAVING);
+ *     worker left behind (LEAVING); or once to one that finishes its job then (tell.h);
  *   - a number is never used as a pid after its process may have been reaped: signals go through the pidfd, and our
  *     children stay zombies until nothing of the worker is left.
  */

@@ -79,7 +79,7 @@ static bool is_told_by_others(const char *status_text) {
 }
 
 /* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
-#define PF_EXITING 0x4         /* of include/linux/sched.h */
+#define PF_EXITING 0x4 /* of include/linux/sched.h */
 #define PF_KTHREAD 0x00200000
 
 enum { STATE = 3, PPID, PGRP, SESSION, FLAGS = 9, MINFLT, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
