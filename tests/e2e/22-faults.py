@@ -8,13 +8,14 @@ Actors: an ebbd that is killed; another one, built with fault points, that takes
 each kind, and ends at its point, or has one call fail; then an ordinary one, that takes over from that. Pool a: a helper
 in the middle of a job whose leader has ended, a worker in a job, an idle one with a daemon of its own; pool b: one in a
 job; pool c: one that dies while there is no ebbd; pool d: a piece of work (oneshot); pool e: one that finishes its job when
-it is told to go (idle = signal), and loses it when it is told twice. Which points there are, ebbd itself says: one that is never reached is a failure.
+it is told to go (idle = signal), and loses it when it is told twice; pool f: one that the test has started (adopt). Which points there are, ebbd itself says: one that is never reached is a failure.
 """
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import concurrent.futures  # noqa: E402
+import pwd  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 
@@ -65,6 +66,7 @@ class Scene:
         self.ebb, self.fault = ebb, fault
         self.release = os.path.join(ebb.home, "release")
         self.seen = 0
+        self.foreign = []
 
     def ended(self):
         return self.ebb.process.poll() is not None
@@ -73,6 +75,8 @@ class Scene:
         """As left behind by an ebbd that was killed."""
         ebb = self.ebb
         ebb.start()
+        check(ebb.command(f"adopt f {self.start_foreign()}")["ev"] == "done", "f has its worker")
+        ebb.order("f", 0, ["work", 0])
         ebb.ready()
         self.pids = {(r["pool"], r["slot"]): r["pid"] for r in ebb.audit(ev="ready")}
         self.helped = ebb.order("a", 0, ["helper_until", self.release], ["leave", 0])
@@ -90,6 +94,23 @@ class Scene:
         self.kill()
         os.kill(self.pids["c", 0], signal.SIGKILL)
         wait_for(lambda: not running(self.pids["c", 0]), PATIENCE, "one dies meanwhile")
+
+    def start_foreign(self):
+        """A worker that is not ebbd's child."""
+        lease = os.path.join(self.ebb.run_dir, f"adopt/f/{len(self.foreign)}")
+        write(lease, "R\n".ljust(256, "\0"))
+        environ = {**os.environ, "EBB_POOL": "f", "EBB_SLOT": "0", "EBB_LEASE": lease}
+        self.foreign.append(subprocess.Popen(["/usr/bin/python3", "-B", f"{self.ebb.home}/lib/worker.py", self.ebb.spool],
+                                             env=environ, start_new_session=True, stdin=subprocess.DEVNULL))
+        return self.foreign[-1].pid
+
+    def adopted(self):
+        """Whoever is left is adopted, again or for the first time; or somebody new."""
+        worker = self.ebb.slot("f", 0)
+        if worker["state"] in ("due", "retiring") or worker["pid"]:
+            return worker["state"] not in ("due", "retiring")
+        left = [process.pid for process in self.foreign if process.poll() is None]
+        return self.ebb.command(f"adopt f {left[0] if left else self.start_foreign()}")["ev"] == "done"
 
     def kill(self):
         self.ebb.process.kill()
@@ -134,6 +155,9 @@ class Scene:
             lambda: self.say("retire d/0", "piece"),
             lambda: self.say("retire e/0", "told", is_due("e", 0)),
             lambda: self.say("retire a/2 refill=first", "first"),
+            lambda: self.say("retire f/0", "foreign"),
+            lambda: self.until(lambda: len(ebb.audit(ev="summon")) > 1, "somebody is asked for another one"),
+            lambda: self.say(f"adopt f {self.start_foreign()}", "adopt"),
             lambda: self.say("scale a 4", "more"),
             lambda: self.say("drain b", "drain", is_due("b", 0)),
             lambda: self.say("resume b", "resume"),
@@ -163,7 +187,7 @@ class Scene:
         wished = self.fault.startswith("wished")  # on the board, but it died before it could say so
         b = {1} if self.accepted("resume") else {0} if self.accepted("drain") and not wished else {0, 1}
         return {"a": {4} if self.accepted("more") else {3, 4}, "b": b, "c": {0} if self.accepted("empty") else {0, 1},
-                "d": {1}, "e": {1}}
+                "d": {1}, "e": {1}, "f": {1}}
 
     def settled(self):
         """Each slot has its worker, known to use its lease, and nobody else is there."""
@@ -178,6 +202,9 @@ class Scene:
         """The last ebbd is up (or has just been through): everything that was begun comes to its end."""
         ebb = self.ebb
         check(ebb.command("note warning text=seen")["ev"] == "done", "its first turn is over")
+        if self.accepted("foreign"):
+            wait_for(lambda: self.foreign[0].poll() is not None, PATIENCE, "who was to go has gone")
+        wait_for(self.adopted, PATIENCE, "f has a worker")
         now = leaders(ebb)
         check(all(len(pids) == 1 for pids in now.values()), f"a slot is doubled: {now}")
         if not os.path.exists(self.release):
@@ -196,7 +223,7 @@ class Scene:
         for record in ebb.audit(ev="accepted"):
             wait_for(lambda name=record["id"]: self.answered(name), PATIENCE, f"{record['id']} is answered")
         places = wait_for(self.settled, PATIENCE, f"the pools are at size {self.sizes()}")
-        known = {r["pid"] for r in fresh() if r["ev"] in ("takeover", "refill")}
+        known = {r["pid"] for r in fresh() if r["ev"] in ("takeover", "refill", "adopt")}
         check({pids[0] for pids in places.values()} <= known, f"all are known: {places} {known}")
         again = [r for r in ebb.journal(ev="up", pool="a", slot=0) if r["gen"] > 1]
         check(again[0]["t"] >= helped["t"], "nobody was started beside the helper")
@@ -221,13 +248,14 @@ class Scene:
 
 
 def arrange():
-    pools = {"a": {"size": 3}, "b": {}, "c": {}, "d": {}, "e": {}}
+    pools = {"a": {"size": 3}, "b": {}, "c": {}, "d": {}, "e": {}, "f": {}}
     for keys in pools.values():
         keys.update(grace="1s", ready_timeout="10s", trim_wait="100ms")
     ebb = Ebb(pools, watch=False, start=False)
     ebb.audit_lines = TornLines(os.path.join(ebb.run_dir, "audit"))
     ebb.pools["d"].update(mode="oneshot", worker=["--pattern", "once", "--lease", "never"])
     ebb.pools["e"].update(idle="signal", command=f"/usr/bin/python3 -B {ebb.home}/lib/prefork.py {ebb.spool}")
+    ebb.pools["f"].update(mode="adopt", user=pwd.getpwuid(os.geteuid()).pw_name, refill_command="/bin/true")
     for pool in "de":
         del ebb.pools[pool]["trim_wait"]
     ebb.configure()

@@ -233,7 +233,8 @@ class Ebb:
         lines = ["[ebb]"] + [f"{key} = {value}" for key, value in host.items()]
         for name, keys in (self.pools if pools is None else pools).items():
             defaults = {"size": 1, "min_ready": 0, "min_lifetime": 0, "refill": "after", "ready_timeout": "20s", "grace": "5s"}
-            keys = {"command": self.worker(*keys.get("worker", ())), **defaults, **keys}
+            command = {} if keys.get("mode") == "adopt" else {"command": self.worker(*keys.get("worker", ()))}
+            keys = {**command, **defaults, **keys}
             lines += [f"[pool:{name}]"] + [f"{key} = {value}" for key, value in keys.items() if key != "worker"]
         return "\n".join(lines) + "\n"
 

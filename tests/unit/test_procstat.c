@@ -46,6 +46,7 @@ static void dying_process_has_no_group(void **state) {
   assert_int_equal(stat.pgid, -1);
   assert_int_equal(stat.session, -1);
   assert_true(stat.exiting);
+  assert_false(stat.kernel);
 }
 
 static void cut_or_spoilt_text_is_refused(void **state) {

@@ -38,6 +38,9 @@ static void lives_end_where_they_should(void **unused) {
   WALK(EBB_SLOT_BACKOFF, SLOT_SPAWNED, SLOT_LEADER_EXITED, SLOT_GONE, SLOT_DIED_YOUNG);
   WALK(EBB_SLOT_BACKOFF, SLOT_SPAWN_FAILED, SLOT_SPAWN_FAILED);
   WALK(EBB_SLOT_EMPTY, SLOT_SPAWN_FAILED, SLOT_ASKED_OUT);
+  WALK(EBB_SLOT_EMPTY, SLOT_SPAWN_FAILED, SLOT_RESTED);
+  WALK(EBB_SLOT_SERVING, SLOT_SPAWNED, SLOT_UP, SLOT_LEASED);
+  WALK(EBB_SLOT_EMPTY, SLOT_SPAWNED, SLOT_UP, SLOT_ASKED_OUT, SLOT_LEADER_EXITED, SLOT_GONE);
 }
 
 /* The two promises that everything else leans on. */
@@ -106,6 +109,9 @@ static void who_died_young(void **unused) {
       {{.was_serving = true, .recycled_code = true, .lived_ns = 1, .ready_timeout_ns = SEC}, false},
       {{.was_serving = true, .lived_ns = SEC - 1, .ready_timeout_ns = SEC}, true},
       {{.was_serving = true, .lived_ns = SEC, .ready_timeout_ns = SEC}, false},
+      {{.piece = true, .was_serving = true, .recycled_code = true, .lived_ns = 1, .ready_timeout_ns = SEC}, false},
+      {{.piece = true, .was_serving = true, .lived_ns = 9 * SEC, .ready_timeout_ns = SEC}, true},
+      {{.piece = true, .retired = true, .lived_ns = 1, .ready_timeout_ns = SEC}, false},
   };
   for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
     assert_int_equal(slot__died_young(&cases[i].end), cases[i].young);

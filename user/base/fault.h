@@ -28,6 +28,9 @@
   X(LEASE_MADE, "lease-made", 0)                  /* without a process */                                              \
   X(CHILD_CLONED, "child-cloned", FAULT_ORPHANED) /* before exec */                                                    \
   X(CHILD_ALONE, "child-alone", FAULT_ORPHANED)   /* it has given up our files */                                      \
+  X(LEASE_LINKED, "lease-linked", 0)              /* adopt: the lease has a name of ours, nobody is in the slot */     \
+  X(SUMMON_NOTED, "summon-noted", 0)              /* on the board, refill_command was not run */                       \
+  X(SUMMONED, "summoned", 0)                      /* it runs */                                                        \
   X(SPAWNED, "spawned", 0)                        /* after exec, not on the board */                                   \
   X(STARTED, "started", 0)                        /* on the board, not in the audit */                                 \
   X(SPARED, "spared", 0)                          /* it waits for its lease, nobody knows */                           \

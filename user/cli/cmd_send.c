@@ -87,6 +87,7 @@ static const struct argp argp = {
            "Commands:\n"
            "  retire POOL[/SLOT] [gen=N] [refill=after|no]\n"
            "  trim   POOL/SLOT [gen=N]\n"
+           "  adopt  POOL PID\n"
            "  limit  POOL footprint=SIZE|off retained=SIZE|off, or default\n"
            "  refill POOL[/SLOT]\n"
            "  scale  POOL N|+N|-N\n"

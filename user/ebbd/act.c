@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "act.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "ebb/lease.h"
+#include "adopt.h"
 #include "fault.h"
 #include "fill.h"
 #include "hold.h"
@@ -14,6 +13,7 @@
 #include "publish.h"
 #include "reload.h"
 #include "roster.h"
+#include "stop.h"
 #include "succession.h"
 #include "text.h"
 #include "trim.h"
@@ -155,6 +155,7 @@ static void open_place(struct slot *slot) {
   struct pool *pool = slot->pool;
   slot->failures = 0;
   slot->retry_ns = 0;
+  slot->summoned_ns = 0;
   if (slot->closed == PLACE_SURPLUS && pool->size >= pool->config.size)
     return;
   pool->size += slot->closed == PLACE_SURPLUS;
@@ -261,6 +262,18 @@ static const char *do_trim(const struct call *call) {
   return NULL;
 }
 
+static const char *do_adopt(const struct call *call) {
+  struct slot *slot = NULL;
+  if (no_place(call))
+    return too_many;
+  const char *refusal = adopt__take(call->keeper, call->pool, call->command->pid, call->now_ns, &slot);
+  if (refusal)
+    return refusal;
+  accept(call, PENDING_NOW);
+  adopt__record(call->keeper, slot, call->command);
+  return NULL;
+}
+
 static const char *do_note(const struct call *call) {
   const struct command *command = call->command;
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
@@ -319,62 +332,9 @@ static const char *do_stop(const struct call *call) {
   /* Who waits for the workers to finish has to know that somebody else did not; and this one is not superseded. */
   if (no_place(call))
     return too_many;
-  act__stop(call->keeper, call->now_ns);
+  stop__ask(call->keeper, call->now_ns);
   accept(call, PENDING_STOP);
   return NULL;
-}
-
-static void record_stop(struct keeper *keeper, const char *format, uint32_t busy) {
-  char text[80];
-  (void)snprintf(text, sizeof(text), format, busy);
-  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_STOP, .text = busy ? text : NULL});
-}
-
-/* Who is left to the next ebbd works on until then. */
-static void leave_them(struct keeper *keeper) {
-  uint32_t left = 0;
-  for_each_slot(slot, keeper) {
-    if (!worker__present(slot))
-      continue;
-    left++;
-    if (!slot->told_once)
-      (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
-    log__info("leaving %s/%u (pid %d) to the next ebbd", slot->pool->config.name, slot->number, slot->pid);
-  }
-  record_stop(keeper, "leaving %u workers to the next ebbd", left);
-  keeper->stop = STOP_DONE;
-}
-
-static void wait_for_busy(struct keeper *keeper, uint64_t now_ns) {
-  uint32_t busy = 0;
-  for_each_slot(slot, keeper) {
-    (void)worker__let_go(keeper, slot, REASON_STOP, now_ns);
-    if (slot->state != EBB_SLOT_DUE)
-      continue;
-    busy++;
-    log__info("waiting for %s/%u (pid %d) %s", slot->pool->config.name, slot->number, slot->pid,
-              slot->leased || slot->told_once ? "to finish its job" : "to come to its lease, or to end");
-  }
-  FAULT(STOPPING);
-  record_stop(keeper, "waiting for %u workers in the middle of a job", busy);
-  keeper->stop = STOP_WAITING;
-  keeper->stop_ns =
-      keeper->config.stop_timeout_ns == EBB_UNKNOWN ? UINT64_MAX : now_ns + keeper->config.stop_timeout_ns;
-}
-
-void act__stop(struct keeper *keeper, uint64_t now_ns) {
-  if (keeper->stop == STOP_DONE)
-    return;
-  pending__supersede_stop(keeper);
-  if (keeper->stop == STOP_NO)
-    wait_for_busy(keeper, now_ns);
-  else
-    leave_them(keeper);
-}
-
-static const char *do_later(const struct call *call) {
-  (void)call;
-  return "not-supported";
 }
 
 typedef const char *act(const struct call *call);
@@ -382,7 +342,7 @@ typedef const char *act(const struct call *call);
 static act *const acts[COMMAND_N] = {
     [COMMAND_RETIRE] = do_retire, [COMMAND_REFILL] = do_refill, [COMMAND_SCALE] = do_scale,
     [COMMAND_DRAIN] = do_drain,   [COMMAND_RESUME] = do_resume, [COMMAND_HOLD] = do_hold,
-    [COMMAND_ROLL] = do_roll,     [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_later,
+    [COMMAND_ROLL] = do_roll,     [COMMAND_LIMIT] = do_limit,   [COMMAND_ADOPT] = do_adopt,
     [COMMAND_TRIM] = do_trim,     [COMMAND_NOTE] = do_note,     [COMMAND_RELOAD] = do_reload,
     [COMMAND_STOP] = do_stop,
 };

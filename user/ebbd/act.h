@@ -8,7 +8,4 @@
 /* Carry it out, with its audit records. NULL, or the reason why it was refused (then nothing has changed). */
 const char *act__do(struct keeper *keeper, const struct command *command, uint64_t now_ns);
 
-/* Retire everybody, then end. Again: leave the busy ones to the next ebbd and end now; who asked before is told so. */
-void act__stop(struct keeper *keeper, uint64_t now_ns);
-
 #endif

@@ -21,6 +21,8 @@
   X(START, "start")                                                                                                    \
   X(SPARE, "spare")                                                                                                    \
   X(READY, "ready")                                                                                                    \
+  X(ADOPT, "adopt")                                                                                                    \
+  X(SUMMON, "summon")                                                                                                  \
   X(DUE, "due")                                                                                                        \
   X(TRIM, "trim")                                                                                                      \
   X(RETIRE, "retire")                                                                                                  \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ebb/lease.h"
+#include "rundir.h"
 
 extern char **environ;
 
@@ -45,10 +46,14 @@ void environment__compose(struct environment *ret, const struct keeper *keeper, 
   const struct identity *identity = &pool->identity;
   ret->n = 0;
   ret->vars[0] = NULL;
-  PUT(ret, lease, EBB_LEASE_ENV "=%s/lease/%s", keeper->run_path, lease_name);
+  if (lease_name) {
+    PUT(ret, lease, EBB_LEASE_ENV "=%s/lease/%s", keeper->run_path, lease_name);
+    PUT(ret, generation, EBB_GENERATION_ENV "=%u", slot->generation);
+  } else {
+    PUT(ret, lease, RUNDIR_ENV "=%s", keeper->run_path);
+  }
   PUT(ret, pool, EBB_POOL_ENV "=%s", pool->config.name);
   PUT(ret, slot, EBB_SLOT_ENV "=%u", slot->number);
-  PUT(ret, generation, EBB_GENERATION_ENV "=%u", slot->generation);
   for (const char *const *variable = pool->environment; *variable; variable++)
     add(ret, *variable);
   if (identity->set) {

@@ -17,7 +17,8 @@ struct environment {
 };
 
 /* EBB_*, then the pool's own, then HOME USER LOGNAME SHELL of its user, then ebbd's less what speaks of ebbd itself
- * (service manager sockets). The first of a name wins. */
+ * (service manager sockets). The first of a name wins. Without a lease, for who is to start a worker: EBB_RUN_DIR in place of
+ * EBB_LEASE and EBB_GENERATION. */
 void environment__compose(struct environment *ret, const struct keeper *keeper, const struct slot *slot,
                           const char *lease_name);
 

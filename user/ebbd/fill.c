@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "hold.h"
+#include "summon.h"
 #include "worker.h"
 
 static bool is_piecework(const struct slot *slot) {
   return slot->pool->config.rules.mode == EBB_MODE_ONESHOT;
+}
+
+static bool adopts(const struct slot *slot) {
+  return slot->pool->config.rules.mode == EBB_MODE_ADOPT;
 }
 
 static uint64_t later(uint64_t a, uint64_t b) {
@@ -51,7 +56,11 @@ void fill__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
     wait_no_more(slot);
   else if (is_piecework(slot))
     piece_turn(keeper, slot, now_ns);
-  else if (now_ns >= slot->pool->hold_watch_ns)
+  else if (now_ns < slot->pool->hold_watch_ns)
+    return;
+  else if (adopts(slot))
+    summon__turn(keeper, slot, now_ns);
+  else
     start(keeper, slot, now_ns);
 }
 
@@ -63,7 +72,7 @@ uint64_t fill__deadline(const struct keeper *keeper, const struct slot *slot) {
     return patience_ns(keeper, slot);
   if (slot->state == EBB_SLOT_BACKOFF)
     return later(slot->retry_ns, held_ns);
-  return held_ns ? held_ns : UINT64_MAX;
+  return held_ns ? held_ns : adopts(slot) ? summon__deadline(slot) : UINT64_MAX;
 }
 
 bool fill__is_admission(const struct slot *slot, const struct command *command) {

@@ -3,7 +3,7 @@
  * How a slot without a worker gets the next one. A service's at once, unless starts are held. The next piece of work
  * (mode = oneshot) waits for the watch to say that it fits: `refill <pool>/<slot> by=watch` lets one start pass, also while
  * the watch itself holds the pool's starts. It is started all the same when no watch runs, or when the watch neither says
- * so nor holds for CHOICE_TIMEOUT_NS.
+ * so nor holds for CHOICE_TIMEOUT_NS. An adopting pool's is filled by `adopt`; its refill_command may have somebody say so.
  */
 #ifndef EBBD_FILL_H
 #define EBBD_FILL_H

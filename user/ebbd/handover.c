@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "board.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -69,6 +70,7 @@ static int take_over(struct keeper *keeper, const struct board_view *before, boo
   takeover__rest(keeper, before, now_ns);
   takeover__sweep(keeper, now_ns);
   roster__tidy(keeper);
+  adopt__make_places(keeper);
   if (known + unknown)
     log__info("took over %d workers", known + unknown);
   return 0;

@@ -33,7 +33,9 @@
 #include "rundir.h"
 #include "selfprotect.h"
 #include "spare.h"
+#include "stop.h"
 #include "succession.h"
+#include "summon.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -92,7 +94,7 @@ static void turn(struct keeper *keeper) {
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;
   else if (keeper->stop == STOP_WAITING && now_ns >= keeper->stop_ns)
-    act__stop(keeper, now_ns);
+    stop__ask(keeper, now_ns);
   board__of(&keeper->board)->ebbd.wake_ups = ++keeper->wake_ups;
   if (publish__turn(keeper))
     watchdog__ring(keeper);
@@ -130,7 +132,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
     break;
   default:
     (void)sd_notify(0, "STOPPING=1\nSTATUS=waiting for busy workers");
-    act__stop(keeper, now_ns);
+    stop__ask(keeper, now_ns);
   }
   return 0;
 }
@@ -270,7 +272,10 @@ static int assemble(struct keeper *keeper) {
 static void take_apart(struct keeper *keeper) {
   control__close(keeper);
   watchdog__done(keeper);
-  for_each_slot(slot, keeper) sd_event_source_unref(slot->exit_source);
+  for_each_slot(slot, keeper) {
+    sd_event_source_unref(slot->exit_source);
+    summon__forget(slot);
+  }
   sd_event_source_unref(keeper->timer);
   sd_event_unref(keeper->event);
   seqfile__close(&keeper->board);

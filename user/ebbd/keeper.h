@@ -6,9 +6,10 @@
  * at every slot and does what its state and the wishes for it ask for. So nothing is lost when two things happen at once,
  * and what is true of a slot after a crash of ebbd is the same as what is true after a turn.
  *
- * Who may change what: only worker.c steps a slot's state; only act.c and reload.c change wishes (size, drained, holds,
- * due) and recipes; only roster.c opens and closes places, but that act.c says which are wanted empty; only spare.c says
- * who is let in; only succession.c marks a slot as one that goes when its successor is ready; only publish.c writes the board.
+ * Who may change what: only worker.c, and those that it has parted with (start, leave, adopt, fill, summon), step a slot's
+ * state; only act.c and reload.c change wishes (size, drained, holds, limits, due) and recipes; only roster.c opens and closes
+ * places, but that act.c says which are wanted empty; only spare.c says who is let in; only succession.c marks a slot as one
+ * that goes when its successor is ready; only publish.c writes the board.
  */
 #ifndef EBBD_KEEPER_H
 #define EBBD_KEEPER_H
@@ -72,6 +73,13 @@ struct pool {
   const char *environment[CONFIG_ENVIRONMENT_WORDS_MAX + 1];
 };
 
+/* A refill_command that runs; see summon.h. */
+struct summon {
+  pid_t pid; /* 0: none */
+  int pidfd;
+  sd_event_source *exit_source;
+};
+
 /* Of what a worker left behind, so many are waited for while they are on their way out. */
 #define TOLD_MAX 8
 
@@ -89,6 +97,7 @@ struct slot {
   pid_t pid; /* 0: none */
   int pidfd;
   bool ours; /* our child: we reap it, and its number cannot be reused before that */
+  bool adopted;
   uint64_t start_time;
   uint64_t born_ns;
   uint64_t recipe; /* that it was started by; 0: not known */
@@ -118,8 +127,12 @@ struct slot {
   /* The way in. */
   uint32_t failures;
   uint64_t retry_ns;
-  uint64_t waits_ns; /* since when the next piece waits to be let pass; 0: it does not */
-  bool admitted;     /* it is */
+  uint64_t waits_ns;    /* since when the next piece waits to be let pass; 0: it does not */
+  bool admitted;        /* it is */
+  uint64_t summoned_ns; /* somebody was asked then to start one; 0: nobody was */
+  bool summon_told;     /* that nobody came */
+  bool summon_left;     /* by an ebbd of before */
+  struct summon summon;
 };
 
 /* A command that waits for its outcome. What it waits for is asked of the slots anew each turn. */

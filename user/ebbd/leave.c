@@ -121,11 +121,14 @@ static void drop_places(struct keeper *keeper, struct slot *slot) {
   keeper->cgroup_left |= cgroup__remove(keeper->cgroup_dirfd, name) == -EBUSY;
   if (keeper->cgroup_left)
     (void)cgroup__sweep(keeper->cgroup_dirfd);
+  if (slot->adopted && slot->lease_fd >= 0) /* its starter may use the file for the next one */
+    (void)lease__order(slot->lease_fd, EBB_ORDER_RUN);
   (void)unlinkat(keeper->lease_dirfd, name, 0);
   if (slot->lease_fd >= 0)
     (void)close(slot->lease_fd);
   slot->lease_fd = -1;
-  slot->leased = slot->awaited = slot->holds = false;
+  slot->leased = slot->awaited = slot->holds = slot->told_once = slot->adopted = false;
+  slot->trimmed_ns = slot->trim_end_ns = 0;
 }
 
 static void describe(const struct audit_end *end, char *to, size_t size) {
@@ -140,7 +143,7 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   const struct slot_end end = {
       .retired = slot->retired,
       .was_serving = slot->was_serving,
-      .recycled_code = is_recycle_code(config, slot->end.code) || is_unknown(&slot->end),
+      .recycled_code = is_recycle_code(config, slot->end.code) || (is_unknown(&slot->end) && !slot->adopted),
       .piece = is_piece(slot),
       .lived_ns = now_ns - slot->born_ns,
       .ready_timeout_ns = config->ready_timeout_ns,
@@ -156,7 +159,7 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   bool young = slot__died_young(&end);
   if (!young)
     slot->failures = 0;
-  if (!young || !worker__wanted(keeper, slot))
+  if (!young || !worker__wanted(keeper, slot) || !slot->pool->argv[0])
     return;
   char text[64];
   describe(&slot->end, text, sizeof(text));
@@ -294,6 +297,10 @@ static void look_and_tell(struct keeper *keeper, struct slot *slot, struct rest 
 
 void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   char name[LEASE_NAME_BYTES];
+  if (slot->adopted) {
+    finish(keeper, slot, now_ns);
+    return;
+  }
   worker__lease_name(slot, name);
   _cleanup_fd_ int leaf = cgroup__find(keeper->cgroup_dirfd, name);
   struct rest rest = {.leaf = leaf, .in_leaf = cgroup__populated(leaf) == 1};

@@ -62,6 +62,11 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
   store(keeper, &board->pools[pool->index], &now, sizeof(now));
 }
 
+static uint32_t kind_of(const struct slot *slot) {
+  return (slot->idle == EBB_IDLE_SIGNAL ? BOARD_SLOT_SIGNALLED : 0) | (slot->adopted ? BOARD_SLOT_ADOPTED : 0) |
+         (slot->summoned_ns ? BOARD_SLOT_SUMMONED : 0);
+}
+
 void publish__slot(struct keeper *keeper, const struct slot *slot) {
   struct board *board = board__of(&keeper->board);
   const struct board_slot unused = {.pool = EBB_POOLS_MAX};
@@ -83,7 +88,7 @@ void publish__slot(struct keeper *keeper, const struct slot *slot) {
       .recipe = slot->recipe,
       .waits = slot->waits_ns > 0,
       .told = slot->told_once,
-      .kind = slot->idle == EBB_IDLE_SIGNAL ? BOARD_SLOT_SIGNALLED : 0,
+      .kind = kind_of(slot),
       .trimmed_ns = slot->trimmed_ns,
   };
   store(keeper, &board->slots[slot->index], slot->pool ? &now : &unused, sizeof(now));

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "cleanup.h"
 #include "log.h"
 #include "meminfo.h"
@@ -61,6 +62,7 @@ void reload__apply(struct keeper *keeper, uint64_t now_ns) {
   keeper->config = fresh;
   for_each_pool(pool, keeper) if (config__pool_index(&fresh, pool->config.name) < 0) remove_pool(pool);
   place_all(keeper, now_ns);
+  adopt__make_places(keeper);
   if (keeper->unplaced)
     log__warning("reload: there is no place for all of its workers until others have gone");
 }

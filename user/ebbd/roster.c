@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crew.h"
+#include "summon.h"
 #include "worker.h"
 
 struct pool *roster__pool(struct keeper *keeper, const char *name) {
@@ -153,8 +154,8 @@ int roster__arm(struct pool *pool, const struct config_pool *config) {
   bool same_user = pool->config.name[0] && !strcmp(pool->config.user, config->user);
   pool->config = *config;
   pool->removed = false;
-  int error =
-      split(config->command, pool->word_space, sizeof(pool->word_space), pool->argv, CONFIG_COMMAND_WORDS_MAX + 1);
+  int error = split(config->rules.mode == EBB_MODE_ADOPT ? config->refill_command : config->command, pool->word_space,
+                    sizeof(pool->word_space), pool->argv, CONFIG_COMMAND_WORDS_MAX + 1);
   if (!error)
     error = split(config->environment, pool->environment_space, sizeof(pool->environment_space), pool->environment,
                   CONFIG_ENVIRONMENT_WORDS_MAX + 1);
@@ -219,7 +220,10 @@ bool roster__tidy(struct keeper *keeper) {
     for_each_slot_of(slot, keeper, pool) empty &= !worker__present(slot);
     if (!empty)
       continue;
-    for_each_slot_of(slot, keeper, pool) slot->pool = NULL;
+    for_each_slot_of(slot, keeper, pool) {
+      summon__forget(slot);
+      slot->pool = NULL;
+    }
     pool->config.name[0] = 0;
     freed = true;
   }

@@ -57,7 +57,8 @@ static void search_process(const struct keeper *keeper, pid_t pid, struct board_
   if (procstat__read(pid, &status) || status.session != pid || procstat__is_zombie(&status) ||
       procenv__read(pid, EBB_LEASE_ENV, lease, sizeof(lease)) || strncmp(lease, directory, (size_t)n) != 0)
     return;
-  struct board_slot found = {.pid = pid, .start_time = status.start_time, .fresh_bytes = EBB_UNKNOWN};
+  struct board_slot found = {
+      .pid = pid, .start_time = status.start_time, .fresh_bytes = EBB_UNKNOWN, .kind = BOARD_SLOT_FOUND};
   if (!takeover__parse_name(lease + n, pool, &found))
     return;
   _cleanup_fd_ int lease_fd = lease__open(keeper->lease_dirfd, lease + n);

@@ -37,7 +37,7 @@ static void fail(struct keeper *keeper, struct slot *slot, const char *step, int
 }
 
 /* A user may be added to the system at any time, so one that was missing is looked for again. */
-static int find_user(struct pool *pool) {
+int worker__find_user(struct pool *pool) {
   if (pool->identity_error)
     pool->identity_error = identity__find(&pool->identity, pool->config.user);
   return pool->identity_error;
@@ -95,12 +95,10 @@ static void started(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->ours = true;
   slot->born_ns = now_ns;
   slot->recipe = slot->pool->recipe;
-  slot->idle = slot->pool->config.rules.idle;
-  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = slot->told_once = false;
+  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = false;
   slot->holds = true;
   slot->kill_ns = 0;
   slot->fresh_bytes = EBB_UNKNOWN;
-  slot->trimmed_ns = slot->trim_end_ns = 0;
   slot->reason = REASON_NONE;
   if (!keeper->gate_ns || keeper->gate_ns > now_ns + GATE_POLL_FIRST_NS)
     keeper->gate_ns = now_ns + GATE_POLL_FIRST_NS;
@@ -137,13 +135,14 @@ static int make_places(const struct keeper *keeper, const struct pool *pool, con
 
 void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   struct pool *pool = slot->pool;
-  if (find_user(pool)) {
+  if (worker__find_user(pool)) {
     char step[64];
     (void)snprintf(step, sizeof(step), "user '%s'", pool->config.user);
     fail(keeper, slot, step, -pool->identity_error, now_ns);
     return;
   }
   bool first = slot->generation == 0;
+  slot->idle = pool->config.rules.idle;
   char name[LEASE_NAME_BYTES];
   int fd;
   _cleanup_fd_ int leaf = -1;

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "board.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -21,6 +23,7 @@
 #include "procenv.h"
 #include "procstat.h"
 #include "roster.h"
+#include "summon.h"
 #include "tell.h"
 #include "text.h"
 #include "units.h"
@@ -103,6 +106,7 @@ void takeover__roster(struct keeper *keeper, const struct board_view *before, ui
     slot->failures = record->failures;
     slot->first = record->first;
     slot->closed = record->closed <= PLACE_SURPLUS ? (enum slot_place)record->closed : PLACE_EMPTIED;
+    summon__restore(slot, record->kind & BOARD_SLOT_SUMMONED, now_ns);
   }
 }
 
@@ -119,6 +123,8 @@ static int is_worker(const struct slot *slot, int lease_fd, const struct board_s
     return error == -ESRCH ? 0 : error;
   if (record->start_time && status.start_time != record->start_time)
     return 0;
+  if (record->kind & BOARD_SLOT_ADOPTED)
+    return record->start_time && !procstat__is_zombie(&status) && adopt__is_users(slot->pool, record->pid);
   worker__lease_path(slot, expected);
   if (procenv__read(record->pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0)
     return !strcmp(lease, expected);
@@ -166,7 +172,7 @@ static int take_process(struct keeper *keeper, struct slot *slot, const struct b
 
 /* The board says what it was started as; who was found without one is taken for what its pool is. */
 static uint32_t idle_of(const struct slot *slot, const struct board_slot *record) {
-  if (!record->recipe)
+  if (record->kind & BOARD_SLOT_FOUND)
     return slot->pool->config.rules.idle;
   return record->kind & BOARD_SLOT_SIGNALLED ? EBB_IDLE_SIGNAL : EBB_IDLE_LEASE;
 }
@@ -174,7 +180,8 @@ static uint32_t idle_of(const struct slot *slot, const struct board_slot *record
 /* Without a board, its lease tells: X is written before anybody is told. */
 static bool was_told(const struct slot *slot, const struct board_slot *record) {
   char lease[EBB_LEASE_BYTES];
-  return !record->recipe && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) && lease[0] == EBB_ORDER_EXIT;
+  return (record->kind & BOARD_SLOT_FOUND) && tell__is_for(slot) && !lease__read(slot->lease_fd, lease) &&
+         lease[0] == EBB_ORDER_EXIT;
 }
 
 /* A fence died with the ebbd that held it, and the watch asks anew for what it wanted; others do not. What goes when its
@@ -183,6 +190,7 @@ static bool was_told(const struct slot *slot, const struct board_slot *record) {
 static void settle(struct keeper *keeper, struct slot *slot, const struct board_slot *record, uint64_t now_ns) {
   slot->first = slot->first && record->reason > REASON_NONE && record->reason < REASON_UNLEASED;
   slot->recipe = record->recipe;
+  slot->adopted = record->kind & BOARD_SLOT_ADOPTED;
   slot->idle = idle_of(slot, record);
   slot->told_once = record->told || was_told(slot, record);
   bool due = (record->reason == REASON_REQUEST && !slot->first) || slot->told_once;
@@ -209,6 +217,7 @@ static void take_rest(struct keeper *keeper, struct slot *slot, const struct boa
   char name[LEASE_NAME_BYTES];
   worker__lease_name(slot, name);
   slot->pid = record->pid;
+  slot->adopted = record->kind & BOARD_SLOT_ADOPTED;
   slot->lease_fd = lease__open(keeper->lease_dirfd, name);
   slot->leased = slot->was_serving = record->leased && slot->lease_fd >= 0;
   slot->retired = record->state == EBB_SLOT_DUE || record->state == EBB_SLOT_RETIRING;
@@ -284,6 +293,12 @@ void takeover__rest(struct keeper *keeper, const struct board_view *before, uint
   }
 }
 
+/* Of a worker that was about to be adopted, or has gone: only the name is ours. */
+static bool is_borrowed(const struct pool *pool, int fd) {
+  struct stat st;
+  return pool && pool->config.rules.mode == EBB_MODE_ADOPT && fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 1;
+}
+
 /*
  * A lease that no worker has: its worker ended while nobody looked, or was never started. Or it lives unseen, with neither a
  * board nor an environment that tells of it: then it finds that it has to go when it comes to its lease, since its slot is
@@ -299,8 +314,11 @@ static void sweep(struct keeper *keeper, const char *name, uint64_t now_ns) {
   if (slot && slot->pid && slot->generation == found.generation)
     return;
   _cleanup_fd_ int fd = lease__open(keeper->lease_dirfd, name);
-  if (fd < 0 ? fd != -EPROTO : lease__order(fd, EBB_ORDER_EXIT) || lease__try_lock(fd))
+  bool borrowed = is_borrowed(pool, fd);
+  if (fd < 0 ? fd != -EPROTO : !borrowed && (lease__order(fd, EBB_ORDER_EXIT) || lease__try_lock(fd)))
     return;
+  if (borrowed)
+    (void)lease__order(fd, EBB_ORDER_RUN);
   if (slot && !slot->pid && slot->generation < found.generation) /* its name is not used again */
     slot->generation = found.generation;
   (void)unlinkat(keeper->lease_dirfd, name, 0);

@@ -108,8 +108,11 @@ static void give_up_waiting(struct keeper *keeper, struct slot *slot, uint64_t n
 }
 
 /* Before Linux 6.9 a group is named by its number, which is nobody else's only while its leader is our child. Of another,
- * the leader alone is told; what it leaves behind follows, each through a pidfd of its own. */
+ * the leader alone is told; what it leaves behind follows, each through a pidfd of its own. An adopted one's group may be its
+ * starter's. */
 static int tell(const struct slot *slot, int signal) {
+  if (slot->adopted)
+    return pidfd__signal(slot->pidfd, signal);
   return slot->ours ? pidfd__signal_group(slot->pidfd, slot->pid, signal)
                     : pidfd__signal_group_or_process(slot->pidfd, signal);
 }

@@ -2,7 +2,7 @@
 /*
  * A slot's life. The only code that steps a slot's state, holds its lease, or sends a signal; the rules it keeps:
  *   - a signal goes only to a worker whose lease we hold and which has been seen to use it (RETIRING), or to what such a
- *     worker left behind (LEAVING);
+ *     worker left behind (LEAVING); or once to one that finishes its job then (tell.h);
  *   - a number is never used as a pid after its process may have been reaped: signals go through the pidfd, and our
  *     children stay zombies until nothing of the worker is left.
  */
@@ -72,6 +72,8 @@ void worker__start(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* start.c: the slot has to wait before the next start. */
 void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event event, const char *text,
                       uint64_t now_ns);
+/* start.c: look for the pool's user again, if it was missing. 0 or negative errno. */
+int worker__find_user(struct pool *pool);
 /* Learn what has to be known of the process, as far as it is not; again after a while, where the system could not say. */
 void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* leave.c: look for the end of slot->pidfd's process. 0 or negative errno. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 
 #include "cleanup.h"
 #include "fault.h"
@@ -75,6 +76,7 @@ static bool is_told_by_others(const char *status_text) {
 
 /* Fields of /proc/<pid>/stat by their numbers in proc(5), from the first one after the command. */
 #define PF_EXITING 0x4 /* of include/linux/sched.h */
+#define PF_KTHREAD 0x00200000
 
 enum { STATE = 3, PPID, PGRP, SESSION, FLAGS = 9, MINFLT, MAJFLT = 12, THREADS = 20, STARTTIME = 22 };
 
@@ -120,6 +122,7 @@ int procstat__parse(const char *text, struct procstat *ret) {
       .session = (pid_t)field[SESSION],
       .state = state,
       .exiting = field[FLAGS] & PF_EXITING,
+      .kernel = field[FLAGS] & PF_KTHREAD,
       .threads = field[THREADS],
       .minor_faults = (uint64_t)field[MINFLT],
       .major_faults = (uint64_t)field[MAJFLT],

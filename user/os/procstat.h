@@ -15,6 +15,7 @@ struct procstat {
   pid_t pid, ppid, pgid, session;
   char state;   /* 'Z': the first thread has ended; a zombie only when it was the last */
   bool exiting; /* the first thread is on its way out: it may have no memory and no environment any more */
+  bool kernel;  /* a thread of the kernel */
   int64_t threads;
   uint64_t minor_faults, major_faults;
   uint64_t start_time; /* clock ticks since boot */

@@ -28,6 +28,9 @@ struct board_ebbd {
 
 /* What a slot's worker is, whatever its pool is by now. */
 #define BOARD_SLOT_SIGNALLED 1u /* it finishes its job when it is told to go (idle = signal) */
+#define BOARD_SLOT_ADOPTED 2u   /* somebody else has started it */
+#define BOARD_SLOT_SUMMONED 4u  /* empty: somebody was asked to start one */
+#define BOARD_SLOT_FOUND 8u     /* never on a board: what it is, is not known */
 
 #define BOARD_LIMITED_FOOTPRINT 1u
 #define BOARD_LIMITED_RETAINED 2u

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * How an adopting pool asks for a worker: refill_command is run as the pool's user, once for each slot that has become empty,
+ * and is to have somebody start one and say `adopt`. When it fails, the slot backs off, and it is run again. When it takes
+ * longer than ready_timeout, or nobody has come by then, that is said once; it is not ended. That it was run is on the
+ * board before it is, and the next ebbd gives it the same time before it runs it again.
+ */
+#ifndef EBBD_SUMMON_H
+#define EBBD_SUMMON_H
+
+#include "keeper.h"
+
+/* Of a slot that is empty or has rested, wanted, and not held. */
+void summon__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
+/* When it has to be looked at again; UINT64_MAX: never. */
+uint64_t summon__deadline(const struct slot *slot);
+/* As the last ebbd left it. */
+void summon__restore(struct slot *slot, bool summoned, uint64_t now_ns);
+/* The slot goes to somebody else, or ebbd ends: a command that still runs is left alone. */
+void summon__forget(struct slot *slot);
+
+#endif
