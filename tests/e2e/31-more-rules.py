@@ -63,6 +63,7 @@ def retained_is_seen_as_it_grows():
 def so_many_jobs():
     with Ebb({"reports": {"max_jobs": 3}}) as ebb:
         ebb.ready()
+        ebb.needs_bpf("sweeps miss short jobs")
         for n in range(2):
             job(ebb)
             wait_for(lambda: ebb.slot("reports", 0)["jobs"] == n + 1, PATIENCE, "jobs are counted")
@@ -80,6 +81,7 @@ def one_of_two_at_a_time():
     """Both have done what they may, and one has to be there."""
     with Ebb({"reports": {"max_jobs": 1, "size": 2, "min_ready": 1}}) as ebb:
         ebb.ready()
+        ebb.needs_bpf("sweeps miss short jobs")
         ebb.command("hold reports what=retire")
         for slot in (0, 1):
             job(ebb, slot=slot)
