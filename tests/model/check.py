@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-"""Does the lease protocol keep its promises in each order of steps? spin searches all states of lease.pml, one property at a
-time; and each step that a promise rests on is left out once, which must break that promise.
+"""Do the lease protocol, and what is decided for a pool as a whole, keep their promises in each order of steps? spin searches
+all states of lease.pml and of pool.pml, one property at a time; and each step that a promise rests on is left out once, which must break that promise.
 
     tests/model/check.py [PROPERTY | MUTANT]…    what breaks a property is printed step by step; with TRAILS=1 also for mutants
 """
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lease.pml")
+MODELS = os.path.dirname(os.path.abspath(__file__))
 TOOLS = "spin", "gcc"
 TIMEOUT_S = 100
 
@@ -26,11 +26,16 @@ ASSERTED = {
     "kept": "no worker leaves by an order that has been taken back",
     "spared": "a spare has neither begun a job nor fetched one",
     "once": "a slot is never filled twice, nor beside a job that a dead worker's helper goes on with",
+    "within": "never more than size serve, unless an ebbd has died just now",
+    "prepared": "who goes when his successor is ready leaves no fewer than size serving",
+    "places": "no more places are open than size, and spares or successors",
 }
 FORMULAS = {
     "leaves": "a due worker that is known to use its lease, or comes back to it, leaves with all that belongs to it",
     "refilled": "a slot has a worker again, and lets it work",
+    "comes_back": "a pool comes back to its size, its spares, and as many places",
 }
+OF_POOL = "within", "prepared", "places", "comes_back"  # the others are of lease.pml
 MUTANTS = (
     ("quiet", "LOCK", "the lease is not locked before the signal"),
     ("quiet", "HELD_FENCE_AND_ORDER", "the fence is not held until the signal, and X not written (either would do)"),
@@ -57,6 +62,12 @@ MUTANTS = (
     ("refilled", "SIGHT_OF_END", "the end of a worker that was taken over is not seen"),
     ("refilled", "LET_IN", "a spare is not let in when it is needed"),
     ("refilled", "SIGHT_OF_WAIT", "a worker that was taken over is not looked for at its first lock"),
+    ("within", "ROOM", "a spare is let in without counting who serves"),
+    ("prepared", "READY_FIRST", "it is asked out before its successor is ready"),
+    ("prepared", "LET_IN", "the spare is not let in"),
+    ("places", "CLOSE_PLACE", "no place is closed when a successor has taken over"),
+    ("comes_back", "TOO_MANY", "nobody is asked out when the spares of an ebbd that died serve too"),
+    ("comes_back", "MARK_OFF", "the mark stays on a slot whose worker has gone"),
 )
 
 
@@ -74,14 +85,16 @@ class Search:
         formula = wanted in FORMULAS
         defines = [f"-DCHECK={'progress' if formula else wanted}", f"-DMUTANT={mutant or 'NO_MUTANT'}"]
         with tempfile.TemporaryDirectory(prefix="ebb-model.") as folder:
-            shutil.copy(MODEL, folder)
-            run(["spin", "-a", *defines, "lease.pml"], folder)
-            run(["gcc", "-O0", "-w", *([] if formula else ["-DSAFETY", "-DNOCLAIM", "-DBFS"]), "-o", "pan", "pan.c"], folder)
+            model = "pool.pml" if wanted in OF_POOL else "lease.pml"
+            shutil.copy(os.path.join(MODELS, model), folder)
+            run(["spin", "-a", *defines, model], folder)
+            how = ["-DNFAIR=3"] if formula else ["-DSAFETY", "-DNOCLAIM", "-DBFS"]
+            run(["gcc", "-O1" if formula and model == "pool.pml" else "-O0", "-w", *how, "-o", "pan", "pan.c"], folder)
             search = ["-a", "-f", "-N", wanted] if formula else ["-E"]
-            self.report = run(["./pan", *search, "-w18", "-m100000"], folder)
+            self.report = run(["./pan", *search, "-w20", "-m100000"], folder)
             self.trail = ""
-            if os.path.exists(os.path.join(folder, "lease.pml.trail")):
-                self.trail = in_words(run(["spin", "-t", "-p", "-g", *defines, "lease.pml"], folder))
+            if os.path.exists(os.path.join(folder, f"{model}.trail")):
+                self.trail = in_words(run(["spin", "-t", "-p", "-g", *defines, model], folder))
         self.broken = "errors: 0" not in self.report
         self.whole = "not completed" not in self.report and "max search depth" not in self.report
         self.states = int(re.search(r"(\d+) states, stored", self.report).group(1))
@@ -103,7 +116,7 @@ def in_words(replay):
             end_step()
             lines.append("and from here again and again:")
         statement = re.match(r"\s*\d+:\s+proc\s+\d+ \((\w+):", line)
-        change = re.match(r"\s+(\w+) = (\w+)$", line)
+        change = re.match(r"\s+([\w.\[\]]+) = (\w+)$", line)
         if statement:
             end_step()
             step = statement.group(1)
