@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "confine.h"
 #include "control.h"
+#include "exits.h"
 #include "fault.h"
 #include "gate.h"
 #include "handover.h"
@@ -168,6 +169,8 @@ static int make_loop(struct keeper *keeper) {
   if (error >= 0)
     error = sd_event_add_post(keeper->event, &turns, on_turn, keeper);
   if (error >= 0)
+    error = exits__open(keeper);
+  if (error >= 0)
     error = sd_event_set_watchdog(keeper->event, true);
   return error < 0 ? error : 0;
 }
@@ -282,9 +285,9 @@ static int assemble(struct keeper *keeper) {
 static void take_apart(struct keeper *keeper) {
   control__close(keeper);
   watchdog__done(keeper);
-  for_each_slot(slot, keeper) sd_event_source_unref(slot->exit_source);
   sd_event_source_unref(keeper->timer);
   sd_event_unref(keeper->event);
+  exits__close(keeper);
   seqfile__close(&keeper->board);
   audit__close(&keeper->audit);
   cgroup__close(keeper->cgroup_dirfd, keeper->run_dirfd);
@@ -296,7 +299,8 @@ static void take_apart(struct keeper *keeper) {
 int keeper__run(struct keeper *keeper, const struct options *options, const struct config *config) {
   /* The caller's keeper is all zero; a literal of its size would not do the stack good. */
   keeper->options = options;
-  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = keeper->cgroup_dirfd = -1;
+  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = keeper->cgroup_dirfd =
+      keeper->exits_fd = -1;
   keeper->started_ns = clock__monotonic_ns();
   keeper->config = *config;
   int error = assemble(keeper);
