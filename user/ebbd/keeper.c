@@ -42,7 +42,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 static uint64_t next_deadline(struct keeper *keeper) {
-  uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
+  uint64_t first = gate__deadline(keeper);
   if (keeper->stop == STOP_WAITING)
     first = earlier(first, keeper->stop_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
@@ -189,12 +189,15 @@ static int find_group(struct keeper *keeper) {
   return 0;
 }
 
+/* The first thread of an ebbd is its loop: without that it is no more, whatever another thread is still waiting for. */
 static bool is_running(pid_t pid) {
   struct procstat status;
-  return pid <= 0 || (procstat__read(pid, &status) == 0 && !procstat__is_zombie(&status));
+  return pid <= 0 ||
+         (procstat__read(pid, &status) == 0 && status.state != 'Z' && status.state != 'X' && !status.exiting);
 }
 
-/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. */
+/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. So
+ * has its thread, until it comes back from what it was reading (see gate.h). */
 static int lock_run_dir(struct keeper *keeper, pid_t *ret_holder) {
   const struct timespec moment = {.tv_nsec = 5 * (long)NS_PER_MS};
   uint64_t until_ns = clock__monotonic_ns() + (SPAWN_TIMEOUT_S + 1) * NS_PER_SEC;
@@ -279,7 +282,10 @@ static int assemble(struct keeper *keeper) {
   if (watchdog__init(keeper) && !keeper->options->no_watch)
     log__warning("ebb-watch is not to be found: pools are kept, memory is not watched");
   confine();
-  return 0;
+  error = gate__open(keeper); /* its thread is confined as we are */
+  if (error)
+    log__error("cannot start a thread: %s", strerror(-error));
+  return error;
 }
 
 static void take_apart(struct keeper *keeper) {

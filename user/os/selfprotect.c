@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "selfprotect.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdint.h>
@@ -17,6 +18,13 @@
 
 int selfprotect__lock_memory(void) {
   return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ? -errno : 0;
+}
+
+void selfprotect__touch_stack(unsigned long bytes) {
+  volatile char *space = alloca(bytes);
+
+  for (unsigned long at = 0; at < bytes; at += 4096)
+    space[at] = 0;
 }
 
 static int write_score(const char *path, int value) {

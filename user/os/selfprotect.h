@@ -5,6 +5,8 @@
 
 /* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse. */
 int selfprotect__lock_memory(void);
+/* Have that much of the calling thread's stack at hand. */
+void selfprotect__touch_stack(unsigned long bytes);
 /* Of this process, or of another one. */
 int selfprotect__oom_score_adj(int value);
 int selfprotect__oom_score_adj_of(int pid, int value);
