@@ -5,14 +5,16 @@ wait for a job and fence, see a job end, find what a worker left behind, meet pr
 
 Actors: ebbd and ebb-watch as they are, with tests/lib/heap.c preloaded, which notes each call for memory; pools of Python
 workers. Under pressure: two of them in a memory cgroup with a small limit and swap made by the test, beside a process of
-the test that keeps writing to more memory than fits. That the hook sees anything: a reload allocates, and so does a start.
+the test that keeps writing to more memory than fits. A journal of the test. That the hook sees anything: a reload allocates, and so does a start.
 """
 # exclusive: makes memory pressure
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import json  # noqa: E402
 import signal  # noqa: E402
+import socket  # noqa: E402
 import subprocess  # noqa: E402
 
 from ebbtest import BUILD, MIB, PATIENCE, Ebb, check, main, wait_for  # noqa: E402
@@ -162,6 +164,39 @@ def acts_allocate_nothing():
         check(heap.since("ebbd"), "which allocates, and is seen to")
 
 
+def journal_that_does_not_read():
+    """Its socket is full before long: nobody waits for it, nothing is allocated, and what was lost is said."""
+    if os.geteuid():
+        raise Skip("needs root to put a journal where it belongs")
+    ebb, heap = hooked({"many": {}})
+    with ebb, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as journal:
+        folder = os.path.join(ebb.home, "journal")
+        os.mkdir(folder)
+        journal.bind(os.path.join(folder, "socket"))
+        script = 'mount -t tmpfs none /run/systemd && mkdir /run/systemd/journal && mount --bind "$0" /run/systemd/journal && exec "$@"'
+        if subprocess.run(["unshare", "--mount", "/bin/sh", "-c", script, folder, "true"], capture_output=True, check=False).returncode:
+            raise Skip("no mounts of one's own")
+        ebb.through = ["unshare", "--mount", "/bin/sh", "-c", script, folder]
+        ebb.start()
+        settled(ebb, heap)
+        for number in range(50):
+            check(ebb.command(f"note warning text={number}")["ev"] == "done", "it is answered all the same")
+        heap.nothing("a journal that does not read")
+        entries = list(received(journal))
+        check(json.loads(entries[0]["MESSAGE"])["ev"] == entries[0]["EBB_EVENT"] == "start", f"entries as the audit has: {entries[0]}")
+        check(ebb.command("retire many/0")["ev"] == "done", "now it reads")
+        lost = wait_for(lambda: [entry for entry in received(journal) if "EBB_LOST" in entry], PATIENCE, "it says what was lost")
+        check(int(lost[0]["EBB_LOST"]) > 100, f"most of it: {lost}")
+
+
+def received(journal):
+    try:
+        while True:
+            yield dict(line.split("=", 1) for line in journal.recv(1 << 16).decode().splitlines())
+    except BlockingIOError:
+        pass
+
+
 def pressure_allocates_nothing():
     try:
         read("/proc/pressure/memory")
@@ -193,4 +228,4 @@ def pressure_allocates_nothing():
         heap.nothing("pressure that comes and goes")
 
 
-main(acts_allocate_nothing, pressure_allocates_nothing)
+main(acts_allocate_nothing, journal_that_does_not_read, pressure_allocates_nothing)
