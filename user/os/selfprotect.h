@@ -3,7 +3,8 @@
 #ifndef OS_SELFPROTECT_H
 #define OS_SELFPROTECT_H
 
-/* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse. */
+/* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse; and all code at once: what has not run yet
+ * would have to come from the disk when it is wanted most. Also of what is mapped later. */
 int selfprotect__lock_memory(void);
 /* Have that much of the calling thread's stack at hand. */
 void selfprotect__touch_stack(unsigned long bytes);
