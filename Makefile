@@ -53,7 +53,7 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 KERNELS ?= 6.1 6.12
 
 .PHONY: all demo check check-unit check-fuzz check-model check-bpf check-e2e check-proc check-vm soak build-tests build-vm \
-        build-fuzz lint format fuzz bench bench-fault bench-reaction install clean help setup
+        build-fuzz lint format fuzz bench bench-fault bench-reaction bench-pressed install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -88,7 +88,7 @@ bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
 
-bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
+bench-fault bench-reaction bench-pressed: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time; that under pressure (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 

@@ -26,9 +26,12 @@ class Thrashers:
         self.processes = [subprocess.Popen(self.command, cwd="/") for _ in range(self.n)]
         return self
 
-    def going(self):
-        """All of them are still at it."""
-        return all(process.poll() is None for process in self.processes)
+    def swapping(self):
+        """All of them are at it, and have had a part of their memory swapped out."""
+        def swapped(process):
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                return any(line.startswith("VmSwap:") and int(line.split()[1]) > 1024 for line in status)
+        return all(process.poll() is None and swapped(process) for process in self.processes)
 
     def __exit__(self, *_):
         for process in self.processes:
