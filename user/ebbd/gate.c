@@ -23,7 +23,7 @@
 
 /* From who waits up to the worker. */
 #define ANCESTORS_MAX 64
-#define STACK_BYTES (256 * 1024)
+#define STACK_BYTES (2 * SELFPROTECT_STACK_BYTES)
 
 /* A worker, as the question names it. */
 struct asked {
@@ -146,7 +146,7 @@ static void answer(void) {
 
 static void *read_for_ever(void *unused) {
   (void)unused;
-  selfprotect__touch_stack(STACK_BYTES / 2);
+  selfprotect__touch_stack();
   for (;;)
     if (!sem_wait(&gate.question))
       answer();

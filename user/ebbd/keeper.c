@@ -36,7 +36,6 @@
 #include "worker.h"
 
 #define OOM_SCORE_ADJ (-900)
-#define STACK_BYTES (128 * 1024) /* more than the loop ever uses */
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
   return a < b ? a : b;
@@ -236,7 +235,7 @@ static int take_run_dir(struct keeper *keeper) {
 static void protect(struct keeper *keeper) {
   (void)selfprotect__open_files(&keeper->open_files);
   (void)selfprotect__lock_memory();
-  selfprotect__touch_stack(STACK_BYTES);
+  selfprotect__touch_stack();
   (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
   int error = selfprotect__subreaper();
   if (error)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "selfprotect.h"
 
-#include <alloca.h>
 #include <errno.h>
 #include <link.h>
 #include <sched.h>
@@ -36,10 +35,10 @@ int selfprotect__lock_memory(void) {
   return 0;
 }
 
-void selfprotect__touch_stack(unsigned long bytes) {
-  volatile char *space = alloca(bytes);
+void selfprotect__touch_stack(void) {
+  volatile char space[SELFPROTECT_STACK_BYTES];
 
-  for (unsigned long at = 0; at < bytes; at += 4096)
+  for (size_t at = 0; at < sizeof(space); at += 4096)
     space[at] = 0;
 }
 

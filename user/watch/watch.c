@@ -18,7 +18,6 @@
 #include "selfprotect.h"
 
 #define OOM_SCORE_ADJ (-900)
-#define STACK_BYTES (128 * 1024) /* more than the loop ever uses */
 #define EVENTS_MAX 256
 
 static void on_pressure_gone(struct watch *watch) {
@@ -243,7 +242,7 @@ static void protect(void) {
   unsigned long before;
   (void)selfprotect__open_files(&before);
   (void)selfprotect__lock_memory();
-  selfprotect__touch_stack(STACK_BYTES);
+  selfprotect__touch_stack();
   (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
   (void)selfprotect__run_soon();
 }
