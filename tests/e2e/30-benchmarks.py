@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Do the benchmarks measure all that they promise? One quick round of each; what they find is no matter here.
 
-Actors: tools/bench/fault.py and reaction.py with --quick, their processes, the kernel programs, an ebbd with a watch.
+Actors: tools/bench/fault.py, reaction.py and pressed.py with --quick, their processes, the kernel programs, ebbd with a watch;
+swap and a memory cgroup of pressed.py.
 """
+# exclusive: makes memory pressure
 # once: it chooses its sensors itself.
 import os
 import sys
@@ -20,6 +22,7 @@ from machine import Skip  # noqa: E402
 TOOLS = os.path.join(ROOT, "tools/bench")
 sys.path.insert(0, TOOLS)
 import fault  # noqa: E402
+import pressed  # noqa: E402
 import reaction  # noqa: E402
 
 
@@ -42,7 +45,7 @@ def bench(script, table):
             with open(table, encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
     if not rows:
-        raise Skip("no kernel programs here: " + (done.stdout.strip().splitlines() or ["no reason given"])[-1])
+        raise Skip("not to be measured here: " + (done.stdout.strip().splitlines() or ["no reason given"])[-1])
     return rows, done.stdout
 
 
@@ -71,4 +74,12 @@ def reactions_have_all_rows():
         check(f"{pages} sensor: p99" in said, "it says whether the aim is reached")
 
 
-main(costs_have_all_rows, reactions_have_all_rows)
+def pressed_has_all_rows():
+    rows, _ = bench("pressed.py", "bench-pressed.csv")
+    for where in ("inside", "beside"):
+        for what in pressed.WHAT:
+            of = [row for row in rows if (row["where"], row["what"]) == (where, what)]
+            check(len(of) == 1 and int(of[0]["n"]) > 0, f"{where} has {what}")
+
+
+main(costs_have_all_rows, reactions_have_all_rows, pressed_has_all_rows)

@@ -167,12 +167,24 @@ def swap(loans, scratch, mib):
         device = f"/dev/zram{number}"
         write(f"/sys/block/zram{number}/disksize", f"{mib}M")
     except OSError:
-        device = os.path.join(scratch, "swap")
-        loans.add("swap file", device)
-        with open(device, "wb") as file:
-            for _ in range(mib):
-                file.write(bytes(MIB))
-        os.chmod(device, 0o600)
+        return swap_file(loans, scratch, mib)
+    return switch_on(device)
+
+
+def swap_file(loans, scratch, mib):
+    """Swap space on the disk of the scratch directory."""
+    if os.geteuid() != 0:
+        raise Skip("swap needs root")
+    device = os.path.join(scratch, "swap")
+    loans.add("swap file", device)
+    with open(device, "wb") as file:
+        for _ in range(mib):
+            file.write(bytes(MIB))
+    os.chmod(device, 0o600)
+    return switch_on(device)
+
+
+def switch_on(device):
     for command in (["mkswap", device], ["swapon", device]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

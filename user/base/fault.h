@@ -5,7 +5,7 @@
  *
  * What a point does is told by its kind: 0 ends the process as SIGKILL would (no handler runs, nothing is flushed), with
  * status FAULT_STATUS; FAULT_ORPHANED, in a child that is not a program of its own yet, kills the parent and lets some
- * time pass; anything else is the errno of the call that fails.
+ * time pass; FAULT_STUCK never comes back, FAULT_LATE after a second; anything else is the errno of the call that fails.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -15,6 +15,8 @@
 
 #define FAULT_STATUS 86
 #define FAULT_ORPHANED (-1)
+#define FAULT_STUCK (-2)
+#define FAULT_LATE (-3)
 
 #define FAULT_POINTS(X)                                                                                                \
   X(LOCK_TAKEN, "lock-taken", 0)                  /* the run directory is ours, nothing has been read */               \
@@ -56,6 +58,8 @@
   X(NO_PROCSTAT, "no-procstat", EMFILE)           /* reading /proc/<pid>/stat */                                       \
   X(NO_PROC, "no-proc", EMFILE)                   /* looking through /proc for what a worker left behind */            \
   X(NO_LOCKS, "no-locks", EMFILE)                 /* reading /proc/locks */                                            \
+  X(LOCKS_STUCK, "locks-stuck", FAULT_STUCK)      /* reading /proc/locks, in the thread of the gate */                 \
+  X(LOCKS_LATE, "locks-late", FAULT_LATE)         /* they have been read, and nobody knows what was in them */         \
   X(NO_EVENT, "no-event", ENOMEM)                 /* watching for a worker's end */                                    \
   X(NO_PIDFD, "no-pidfd", EMFILE)                 /* pidfd_open of a worker that is to be taken over */                \
   X(NO_AUDIT_ROOM, "no-audit-room", ENOSPC)       /* writing a record of the audit */                                  \

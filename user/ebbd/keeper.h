@@ -83,8 +83,8 @@ struct slot {
   bool ours; /* our child: we reap it, and its number cannot be reused before that */
   uint64_t start_time;
   uint64_t born_ns;
-  uint64_t recipe; /* that it was started by; 0: not known */
-  sd_event_source *exit_source;
+  uint64_t recipe;      /* that it was started by; 0: not known */
+  bool followed;        /* its end will be told */
   uint64_t complete_ns; /* what is not known of it is asked again then */
   /* The lease. */
   int lease_fd;
@@ -133,7 +133,6 @@ struct watchdog {
   pid_t pid;
   int pidfd;
   int bell_fd; /* rung when the board has changed */
-  sd_event_source *exit_source;
   uint32_t starts;
   uint32_t failures;
   uint64_t started_ns, retry_ns;
@@ -148,6 +147,7 @@ struct keeper {
   sd_event *event;
   sd_event_source *timer;
   int run_dirfd, lease_dirfd, lock_fd, control_fd;
+  int exits_fd;            /* ends of processes, see exits.h */
   int cgroup_dirfd;        /* of the workers' cgroups, named like their leases; negative: they have none */
   bool cgroup_left;        /* there was one that could not be removed at once: there may be others */
   char run_path[PATH_MAX]; /* absolute: workers get it in EBB_LEASE */
