@@ -32,7 +32,7 @@ cli    := $(wildcard user/cli/*.c)
 bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
 units  := $(wildcard tests/unit/test_*.c)
 bpfts  := $(wildcard tests/bpf/test_*.c)
-helpers := $(wildcard tests/lib/*.c)
+helpers := $(filter-out %/heap.c,$(wildcard tests/lib/*.c))
 fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
 simulate := $(wildcard tools/simulate/*.c)
 bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
@@ -44,7 +44,7 @@ skels := $(B)/skel/ebb.skel.h $(B)/skel/probe.skel.h
 
 LIBS_COMMON := -Wl,--as-needed -linih -lcap-ng -lseccomp
 LIBS_KERN   := -lbpf -lelf -lz
-LIBS_LOOP   := -lsystemd
+LIBS_LOOP   := -lsystemd -lpthread
 LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
@@ -54,8 +54,8 @@ next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
 KERNELS ?= 6.1 6.12
 
 .PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak \
-        build-tests build-vm build-fuzz lint format fuzz bench bench-fault bench-reaction bench-queue bench-small bench-leak install \
-        clean help setup
+        build-tests build-vm build-fuzz lint format fuzz bench bench-fault bench-reaction bench-pressed bench-queue bench-small \
+        bench-leak install clean help setup
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -90,7 +90,7 @@ bench: setup ## costs and reaction times, as ratios within one run
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/bench.py --bin $(B)
 
-bench-fault bench-reaction: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time (as root)
+bench-fault bench-reaction bench-pressed: bench-%: setup ## cost per page fault, lease, switch and sweep; reaction time; that under pressure (as root)
 	$(Q)$(MAKE) --no-print-directory all build-bench
 	$(Q)$(PYTHON) tools/bench/$*.py --bin $(B)
 
@@ -195,7 +195,7 @@ helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
 bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
 fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
 
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/simulate $(next) $(B)/faulty/ebbd build-fuzz
+build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/simulate $(next) $(B)/faulty/ebbd $(B)/lib/heap.so build-fuzz
 build-fuzz: $(fuzz_bins)
 build-bench: $(bench_bins)
 build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
@@ -221,6 +221,10 @@ $(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
 	$(call link,$(SANFLAGS) -lbpf)
 $(B)/lib/%: $(B)/obj/tests/lib/%.o
 	$(call link,-lpthread)
+# Preloaded into the daemons as they are: what do they allocate?
+$(B)/lib/heap.so: tests/lib/heap.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -fPIC -shared -o $@ $<
 
 # Benchmarks: programs of their own, and the kernel programs that they compare ours with.
 $(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o

@@ -11,7 +11,9 @@
  * A worker that labels its jobs may also keep a private copy (mmap(2), MAP_PRIVATE, of a descriptor that it does not lock,
  * lest a child that inherits the mapping hold the lock): its newest label at byte 16, whatever its number, ending with a
  * newline, and at byte 240, as a 32-bit number, the thread that it is of. The kernel side reads it when that thread unlocks
- * the lease. So jobs keep their own labels that are shorter than a look at the file takes, or that overlap.
+ * the lease. So jobs keep their own labels that are shorter than a look at the file takes, or that overlap. While it is at
+ * its first turn, which says that it is ready, the copy has "0 -\n" there: whenever somebody begins to look on, that turn is
+ * known to be no job.
  *
  * A worker holds an exclusive flock(2) on the file while it works on a job. Two labels in turn, so that one of
  * them is whole whatever the worker is writing. Nothing in the labels is trusted.
@@ -23,6 +25,7 @@
 #define EBB_LEASE_LABEL_OFFSET(sequence) (((sequence)&1) ? 128 : 16)
 #define EBB_LEASE_LABEL_FIELD 112
 #define EBB_LEASE_COPY_THREAD 240
+#define EBB_LEASE_READY "0 -\n"
 
 #define EBB_ORDER_RUN 'R'
 #define EBB_ORDER_TRIM 'T'

@@ -152,13 +152,20 @@ static inline int ebb_worker_take(struct ebb_worker *worker) {
   return EBB_WORKER_RUN;
 }
 
+/* Whose turn the copy's label is of; 0: nobody's. */
+static inline void ebb_worker_own(struct ebb_worker *worker, const char *line, size_t n, unsigned tid) {
+  if (!worker->own)
+    return;
+  memcpy(worker->own + EBB_LEASE_LABEL_OFFSET(0), line, n);
+  memcpy(worker->own + EBB_LEASE_COPY_THREAD, &tid, sizeof(tid));
+}
+
 /*
  * Say what kind of job it is; jobs of one label are counted together (`ebb jobs`). Any text, of which some 90 bytes are
  * kept; NULL or "": nothing to say. Control characters become '?'. Costs a write; may be left out.
  */
 static inline int ebb_worker_label(struct ebb_worker *worker, const char *label) {
   char line[EBB_LEASE_LABEL_FIELD + 1];
-  unsigned tid;
   int i, n;
 
   if (worker->fd < 0)
@@ -176,11 +183,8 @@ static inline int ebb_worker_label(struct ebb_worker *worker, const char *label)
       line[i] = '?';
   line[n++] = '\n';
   worker->labelled = strcmp(label, "-") != 0;
-  if (worker->own) {
-    tid = (unsigned)syscall(SYS_gettid);
-    memcpy(worker->own + EBB_LEASE_LABEL_OFFSET(0), line, (size_t)n);
-    memcpy(worker->own + EBB_LEASE_COPY_THREAD, &tid, sizeof(tid));
-  }
+  if (worker->own)
+    ebb_worker_own(worker, line, (size_t)n, (unsigned)syscall(SYS_gettid));
   return pwrite(worker->fd, line, (size_t)n, EBB_LEASE_LABEL_OFFSET(worker->sequence)) < 0 ? -errno : 0;
 }
 
@@ -205,8 +209,11 @@ static inline int ebb_worker_ready(struct ebb_worker *worker) {
   if (worker->fd < 0)
     return EBB_WORKER_RUN;
   r = ebb_worker_take(worker);
-  if (r == EBB_WORKER_RUN)
-    (void)ebb_worker_end(worker);
+  if (r != EBB_WORKER_RUN)
+    return r;
+  ebb_worker_own(worker, EBB_LEASE_READY, sizeof(EBB_LEASE_READY) - 1, (unsigned)syscall(SYS_gettid));
+  (void)ebb_worker_end(worker);
+  ebb_worker_own(worker, "", 0, 0);
   return r;
 }
 

@@ -95,6 +95,25 @@ def labels_by_the_file_alone():
         check(sum(kind["runs"] for kind in found.values()) == 202, f"overwritten labels, but no job, are lost: {found}")
 
 
+def first_turn_met_by_the_watch():
+    """The watch comes while the worker, known to use its lease, has not let go of it yet: that is no job."""
+    with Ebb({"reports": {"worker": ["--slow", "4"]}}) as ebb:
+        ebb.needs_bpf("a sweep does not tell two turns apart")
+        ebb.ready()
+        ebb.wait_journal(PATIENCE, ev="ready")
+        ebb.done(ebb.order("reports", 0, ["work", 0.3], label="yearly"))
+        wait_for(lambda: "yearly" in kinds(ebb, "reports"), PATIENCE, "the job is counted")
+        check(list(kinds(ebb, "reports")) == ["yearly"], f"and nothing else: {kinds(ebb, 'reports')}")
+
+
+def jobs_without_labels():
+    with Ebb({"reports": {}}) as ebb:
+        ebb.needs_bpf("jobs shorter than a sweep are not counted")
+        ebb.ready()
+        ebb.done(ebb.order("reports", 0, ["turns", 5, 0.01, ""], lease=False))
+        check(counted(ebb, "reports", 5)["-"]["runs"] == 5, "all of them, though it has said that it is ready")
+
+
 def lost_records_are_counted():
     """The watch is stopped while more jobs end than the ring has room for."""
     with Ebb({"reports": {}}) as ebb:
@@ -116,4 +135,4 @@ def lost_records_are_counted():
 
 
 main(jobs_of_a_millisecond, each_its_own, two_threads_two_labels, children_that_take_jobs, labels_by_the_file_alone,
-     lost_records_are_counted)
+     first_turn_met_by_the_watch, jobs_without_labels, lost_records_are_counted)

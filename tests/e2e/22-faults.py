@@ -19,7 +19,7 @@ import pwd  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 
-from ebbtest import BUILD, PATIENCE, Ebb, Lines, TornLines, check, leftovers, main, running, wait_for  # noqa: E402
+from ebbtest import BUILD, PATIENCE, Ebb, Lines, TornLines, check, leftovers, main, running, stays, wait_for  # noqa: E402
 from machine import read, write  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "faulty/ebbd")
@@ -332,7 +332,7 @@ def ends_at_each_point():
 
 
 def each_call_that_fails():
-    at_once([point for point in with_more(points()) if not point[1].startswith("ends")])
+    at_once([point for point in with_more(points()) if not point[1].startswith(("ends", "is "))])
 
 
 def restart(ebb, **pool):
@@ -403,6 +403,99 @@ def stop_that_leaves_somebody():
         ebb.done(order)
 
 
+def a_look_at_the_gate_that_takes_for_ever():
+    """Everything goes on, but that nobody comes through the gate; and the next ebbd lets them in."""
+    with Ebb({"a": {"size": 2, "ready_timeout": "60s"}}, watch=False, start=False) as ebb:
+        ebb.start()
+        ebb.ready()
+        scene = Scene(ebb, "locks-stuck")
+        busy = ebb.order("a", 1, ["until", scene.release])
+        ebb.wait_journal(PATIENCE, ev="start", order=busy)
+        scene.kill()
+        starts = len(ebb.audit(ev="start"))
+        start_faulty(ebb, "locks-stuck")
+        wait_for(lambda: ebb.serving(starts), PATIENCE, "ebbd is up")
+        ebb.send("retire a/0")
+        ebb.wait_audit(PATIENCE, ev="refill", slot=0, generation=2)  # and that one waits at the gate
+        ebb.send("retire a/1 id=busy")
+        ebb.wait_audit(PATIENCE, ev="due", slot=1)
+        scene.let_go()
+        ebb.done(busy)
+        ebb.wait_audit(PATIENCE, ev="fenced", slot=1)
+        ebb.wait_audit(PATIENCE, ev="refill", slot=1, generation=2)
+        check(ebb.command("hold a for=1m")["ev"] == "done", "commands are taken")
+        check(not ebb.audit(ev="ready", generation=2), "nobody is let in unseen")
+        scene.kill()
+        ebb.start()
+        for slot in (0, 1):
+            ebb.order("a", slot, ["work", 0])  # who has come to its lease unseen is known when it comes again
+            ebb.wait_audit(PATIENCE, ev="ready", slot=slot, generation=2)
+        check(ebb.wait_audit(PATIENCE, ev="done", id="busy"), "and what was asked is answered")
+
+
+def an_answer_about_somebody_before():
+    """A worker was seen past the gate; when that is known its slot has another one, which does not use its lease."""
+    with Ebb({"a": {"ready_timeout": "60s"}}, watch=False, start=False) as ebb:
+        worker = os.path.join(ebb.home, "worker")
+        write(worker, f"#!/bin/sh\nlease=late\n[ $EBB_GENERATION = 1 ] || lease=never\n"
+                      f"exec {ebb.worker()} --lease $lease --late 0.3\n")
+        os.chmod(worker, 0o755)
+        ebb.pools["a"]["command"] = worker
+        ebb.configure()
+        ebb.start()
+        scene = Scene(ebb, "locks-late")
+        pid = ebb.wait_journal(PATIENCE, ev="up")["pid"]
+        order = ebb.order("a", 0, ["until", scene.release])
+        scene.kill()
+        ebb.wait_journal(PATIENCE, ev="start", order=order)
+        start_faulty(ebb, "locks-late")
+        ebb.wait_audit(PATIENCE, ev="takeover")
+        os.kill(pid, signal.SIGKILL)
+        ebb.wait_audit(PATIENCE, ev="backoff")
+        ebb.send("refill a/0")
+        ebb.wait_audit(PATIENCE, ev="refill", generation=2)
+        check("fault:" not in read(ebb.log), "it is known later")
+        wait_for(lambda: "fault: locks-late" in read(ebb.log), PATIENCE, "what was seen of the first one is known")
+        check(ebb.command("note warning text=seen")["ev"] == "done", "and a turn is over")
+        check(not ebb.audit(ev="ready"), "which says nothing of the second one")
+        ebb.terminate()
+
+
+# One whose loop is no more, while a thread of its still holds its files.
+GOING = """
+import ctypes, fcntl, os, sys, threading, time
+lock = open(sys.argv[1], "w+")
+fcntl.flock(lock, fcntl.LOCK_EX)
+lock.write(f"{os.getpid()}\\n")
+lock.flush()
+
+def linger():
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    os._exit(0)
+
+threading.Thread(target=linger).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+
+
+def one_that_is_not_gone_yet():
+    """Killed, but a thread of its is still in the kernel, so that its locks last."""
+    with Ebb({"a": {}}, watch=False, start=False) as ebb:
+        os.mkdir(ebb.run_dir)
+        release = os.path.join(ebb.home, "release")
+        going = subprocess.Popen(["/usr/bin/python3", "-c", GOING, os.path.join(ebb.run_dir, "lock"), release])
+        try:
+            wait_for(lambda: " Z " in read(f"/proc/{going.pid}/stat"), PATIENCE, "its first thread has ended")
+            ebb.start(serve=False)
+            stays(lambda: ebb.process.poll() is None and not os.path.exists(os.path.join(ebb.run_dir, "control")), 0.5,
+                  "ebbd waits for it")
+        finally:
+            write(release, "")
+            going.wait()
+        ebb.ready()
+
+
 def audit_that_cannot_be_rotated():
     """The new file cannot be opened: nothing is lost, neither of the old ones nor of what follows."""
     line = '{"t":"2000-01-01T00:00:00.000000Z","ev":"start","text":"'
@@ -423,4 +516,5 @@ def audit_that_cannot_be_rotated():
 
 
 main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_that_never_comes_is_not_waited_for,
-     a_stranger_at_the_gate, stop_that_leaves_somebody, audit_that_cannot_be_rotated)
+     a_stranger_at_the_gate, stop_that_leaves_somebody,
+     a_look_at_the_gate_that_takes_for_ever, an_answer_about_somebody_before, one_that_is_not_gone_yet, audit_that_cannot_be_rotated)

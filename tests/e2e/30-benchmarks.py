@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Do the benchmarks measure all that they promise? One quick round of each; what they find is no matter here.
 
-Actors: tools/bench/fault.py, reaction.py, field_leak.py and field_small.py with --quick, their processes and cgroups, the
-kernel programs, an ebbd with a watch. make bench-queue needs packages that `make check` does not.
+Actors: tools/bench/fault.py, reaction.py, pressed.py, field_leak.py and field_small.py with --quick, their processes, cgroups and
+swap, the kernel programs, an ebbd with a watch. make bench-queue needs packages that `make check` does not.
 """
+# exclusive: makes memory pressure
 # once: it chooses its sensors itself.
 import os
 import sys
@@ -22,6 +23,7 @@ from machine import Skip  # noqa: E402
 TOOLS = os.path.join(ROOT, "tools/bench")
 sys.path.insert(0, TOOLS)
 import fault  # noqa: E402
+import pressed  # noqa: E402
 import reaction  # noqa: E402
 
 
@@ -76,6 +78,14 @@ def reactions_have_all_rows():
         check(f"{pages} sensor: p99" in said, "it says whether the aim is reached")
 
 
+def pressed_has_all_rows():
+    rows, _ = bench("pressed.py", "bench-pressed.csv")
+    for where in ("inside", "beside"):
+        for what in pressed.WHAT:
+            of = [row for row in rows if (row["where"], row["what"]) == (where, what)]
+            check(len(of) == 1 and int(of[0]["n"]) > 0, f"{where} has {what}")
+
+
 def leaks_are_measured():
     rows, said = bench("field_leak.py", "bench-leak.csv")
     check([row["run"] for row in rows] == ["nobody watches", "ebb"], f"both runs: {rows}")
@@ -94,4 +104,4 @@ def computations_are_measured():
         check("kept   ebb: results that differ from those of whole computations: 0" in said, "pieces come to the same")
 
 
-main(costs_have_all_rows, reactions_have_all_rows, leaks_are_measured, computations_are_measured)
+main(costs_have_all_rows, reactions_have_all_rows, pressed_has_all_rows, leaks_are_measured, computations_are_measured)

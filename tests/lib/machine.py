@@ -168,11 +168,11 @@ def swap(loans, scratch, mib):
         write(f"/sys/block/zram{number}/disksize", f"{mib}M")
     except OSError:
         return swap_file(loans, scratch, mib)
-    return swap_on(device)
+    return switch_on(device)
 
 
 def swap_file(loans, scratch, mib):
-    """Swap space on disk."""
+    """Swap space on the disk of the scratch directory."""
     if os.geteuid() != 0:
         raise Skip("swap needs root")
     device = os.path.join(scratch, "swap")
@@ -181,10 +181,10 @@ def swap_file(loans, scratch, mib):
         for _ in range(mib):
             file.write(bytes(MIB))
     os.chmod(device, 0o600)
-    return swap_on(device)
+    return switch_on(device)
 
 
-def swap_on(device):
+def switch_on(device):
     for command in (["mkswap", device], ["swapon", device]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -3,7 +3,7 @@
 """A worker that does as it is told and writes down everything that happens to it.
 
     worker.py SPOOL [--pattern fetch-lock|lock-fetch|once] [--lease use|never|late] [--threads N]
-                    [--ballast MIB] [--trims]
+                    [--ballast MIB] [--trims] [--slow SECONDS]
 
 Orders are JSON files, claimed by rename, from SPOOL/<pool>.<slot>/ and then from SPOOL/<pool>/. An order holds `steps`
 (see Worker.STEPS), an `id`, and maybe `label`, `lease` (false: do it without the lease) and `thread` (do it in the
@@ -292,6 +292,13 @@ class Worker:
                     turn.label(claim[1].get("label", "-"))
                     self.do(claim[1], lease=True)
 
+    def get_ready(self):
+        """As the lease does it; or, with --slow, so slowly that others can see it hold the lease."""
+        release = self.lease._release
+        self.lease._release = lambda: (self.work(self.options.slow), release())
+        self.lease.ready()
+        self.lease._release = release
+
     @staticmethod
     def own(name):
         with open(f"/proc/self/{name}", encoding="ascii") as file:
@@ -317,7 +324,7 @@ class Worker:
             self.lease = ebb_worker.Lease(shared=self.options.threads > 1, trim=self.trim)
             if self.options.no_copy:
                 self.lease._own = None
-            self.lease.ready()
+            self.get_ready()
         self.journal.write("ready")
         loop = {"lock-fetch": self.lock_then_fetch, "fetch-lock": self.fetch_then_lock, "once": self.once}[
             self.options.pattern]
@@ -338,6 +345,7 @@ def options():
     parser.add_argument("--pattern", default="fetch-lock", choices=["fetch-lock", "lock-fetch", "once"])
     parser.add_argument("--lease", default="use", choices=["use", "never", "late"])
     parser.add_argument("--late", type=float, default=0, help="seconds before the first lock, with --lease late")
+    parser.add_argument("--slow", type=float, default=0, help="seconds from its first lock to its unlock")
     parser.add_argument("--threads", type=int, default=1, help="job threads, each with a lease of its own")
     parser.add_argument("--no-copy", action="store_true", help="label jobs in the file alone")
     parser.add_argument("--trims", action="store_true", help="let go of what is kept when ordered to give memory back")

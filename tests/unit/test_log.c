@@ -137,13 +137,42 @@ static void errno_is_kept(void **state) {
   assert_int_equal(errno, EXDEV);
 }
 
+/* A pipe that nobody reads takes what there is room for. */
+static void never_waits(void **state) {
+  int pipes[2], written_lines = 0, saved = dup(STDERR_FILENO);
+  char text[1 << 17];
+  (void)state;
+  assert_int_equal(pipe(pipes), 0);
+  assert_true(dup2(pipes[1], STDERR_FILENO) >= 0);
+  log__init("ebbd", false);
+  log__never_wait();
+  for (int i = 0; i < 10000; i++)
+    log__info("message %d", i);
+  ssize_t n = read(pipes[0], text, sizeof(text) - 1);
+  assert_true(n > 4096);
+  text[n] = 0;
+  for (const char *at = text; (at = strstr(at, "ebbd: message ")); at++)
+    written_lines++;
+  log__info("again");
+  n = read(pipes[0], text, sizeof(text) - 1);
+  text[n < 0 ? 0 : n] = 0;
+  assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+  char expected[128];
+  (void)snprintf(expected, sizeof(expected), "ebbd: %d messages were dropped: nobody read them\nebbd: again\n",
+                 10000 - written_lines);
+  assert_string_equal(text, expected);
+  (void)close(saved);
+  (void)close(pipes[0]);
+  (void)close(pipes[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(program_prefix),          TEST(journal_prefix), TEST(journal_of_somebody_else),
-      TEST(debug_only_when_verbose), TEST(foreign_bytes),  TEST(long_messages),
-      TEST(errno_is_kept),
+      TEST(program_prefix),          TEST(journal_prefix),          TEST(journal_of_somebody_else),
+      TEST(debug_only_when_verbose), TEST(foreign_bytes),           TEST(long_messages),
+      TEST(errno_is_kept),           cmocka_unit_test(never_waits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,9 @@ static void fetch_then_lock(void **state) {
 
   assert_int_equal(ebb_worker_ready(&w), EBB_WORKER_RUN);
   assert_true(is_free(f));
+  assert_string_equal(w.own + EBB_LEASE_LABEL_OFFSET(0), EBB_LEASE_READY); /* said of that turn … */
+  assert_memory_equal(w.own + EBB_LEASE_COPY_THREAD, "\0\0\0", 4);         /* … and of no other */
+  assert_string_equal(field(f, 16), "");
   assert_int_equal(ebb_worker_begin(&w, "first"), EBB_WORKER_RUN);
   assert_false(is_free(f));
   assert_int_equal(flock(f->fd, LOCK_SH | LOCK_NB), -1);

@@ -29,16 +29,17 @@ def wait_for(condition, seconds):
 
 
 class Ebb:
-    """One ebbd with its own run directory."""
+    """One ebbd with its own run directory. within: the path of a cgroup that it is started in."""
 
-    def __init__(self, build, pools, *options):
+    def __init__(self, build, pools, *options, within=None):
         self.build = pathlib.Path(build)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ebb-bench."))
         self.dir.chmod(0o755)
         self.run = self.dir / "run"
         (self.dir / "ebb.conf").write_text("[ebb]\n" + pools)
+        join = ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', within] if within else []
         self.daemon = subprocess.Popen(
-            [self.build / "ebbd", "--config", self.dir / "ebb.conf", "--run-dir", self.run, *options])
+            [*join, self.build / "ebbd", "--config", self.dir / "ebb.conf", "--run-dir", self.run, *options])
 
     def __enter__(self):
         return self

@@ -23,12 +23,14 @@ static const struct {
 };
 
 static enum fault_point armed = FAULT_N;
-static unsigned long left; /* passes */
+static _Atomic unsigned long left; /* passes; threads have them, too */
 
 void fault__list(void) {
   for (int i = 0; i < FAULT_N; i++) {
     const char *does = points[i].kind == 0                ? "ends"
                        : points[i].kind == FAULT_ORPHANED ? "ends, leaving a child behind"
+                       : points[i].kind == FAULT_STUCK    ? "is stuck"
+                       : points[i].kind == FAULT_LATE     ? "is late"
                                                           : strerrorname_np(points[i].kind);
     printf("%s %s\n", points[i].name, does);
   }
@@ -55,6 +57,13 @@ __attribute__((no_sanitize("address", "undefined"))) void fault__here(enum fault
   const struct timespec while_ = {.tv_nsec = ORPHANED_MS * 1000000L};
   if (!is_now(point))
     return;
+  while (points[point].kind == FAULT_STUCK)
+    (void)syscall(SYS_pause);
+  if (points[point].kind == FAULT_LATE) {
+    (void)sleep(1);
+    (void)fprintf(stderr, "fault: %s\n", points[point].name);
+    return;
+  }
   if (points[point].kind != FAULT_ORPHANED)
     syscall(SYS_exit_group, FAULT_STATUS);
   (void)syscall(SYS_kill, (pid_t)syscall(SYS_getppid), SIGKILL);

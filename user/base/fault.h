@@ -5,7 +5,7 @@
  *
  * What a point does is told by its kind: 0 ends the process as SIGKILL would (no handler runs, nothing is flushed), with
  * status FAULT_STATUS; FAULT_ORPHANED, in a child that is not a program of its own yet, kills the parent and lets some
- * time pass; anything else is the errno of the call that fails.
+ * time pass; FAULT_STUCK never comes back, FAULT_LATE after a second; anything else is the errno of the call that fails.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -15,6 +15,8 @@
 
 #define FAULT_STATUS 86
 #define FAULT_ORPHANED (-1)
+#define FAULT_STUCK (-2)
+#define FAULT_LATE (-3)
 
 #define FAULT_POINTS(X)                                                                                                \
   X(LOCK_TAKEN, "lock-taken", 0)                  /* the run directory is ours, nothing has been read */               \
@@ -44,30 +46,32 @@
   X(DUE, "due", 0)                                /* and the lease was not free */                                     \
   X(FENCED, "fenced", 0)                          /* we hold the lease, no signal was sent */                          \
   X(TOLD, "told", 0)                              /* the signal was sent */                                            \
-  X(TELL_NOTED, "tell-noted", 0)            /* idle = signal: that it is told is on the board, no signal was sent */   \
-  X(TOLD_ONCE, "told-once", 0)              /* idle = signal: it was sent */                                           \
-  X(KEPT, "kept", 0)                        /* R is written back */                                                    \
-  X(LEADER_GONE, "leader-gone", 0)          /* it is a zombie, and that is all that is known */                        \
-  X(REST_TOLD, "rest-told", 0)              /* what it left behind was sent a signal */                                \
-  X(REAPED, "reaped", 0)                    /* its lease is still there */                                             \
-  X(LEASE_GONE, "lease-gone", 0)            /* the slot is not known to be empty */                                    \
-  X(ANSWERED, "answered", 0)                /* in the audit, still pending on the board */                             \
-  X(RELOADED, "reloaded", 0)                /* another configuration is in force, nobody knows */                      \
-  X(STOPPING, "stopping", 0)                /* all were asked out, not all have gone */                                \
-  X(STOPPED, "stopped", 0)                  /* all have gone, nobody was told */                                       \
-  X(NO_PROCESS, "no-process", EAGAIN)       /* clone */                                                                \
-  X(NO_MEMORY, "no-memory", ENOMEM)         /* clone */                                                                \
-  X(NO_LEASE_ROOM, "no-lease-room", ENOSPC) /* the first write of a lease */                                           \
-  X(NO_LEASE_FILE, "no-lease-file", EMFILE) /* making a lease */                                                       \
-  X(NO_LEASE_KEY, "no-lease-key", EMFILE)   /* asking how the kernel names it */                                       \
-  X(NO_ORDER, "no-order", EIO)              /* writing an order */                                                     \
-  X(NO_PROCSTAT, "no-procstat", EMFILE)     /* reading /proc/<pid>/stat */                                             \
-  X(NO_PROC, "no-proc", EMFILE)             /* looking through /proc for what a worker left behind */                  \
-  X(NO_LOCKS, "no-locks", EMFILE)           /* reading /proc/locks */                                                  \
-  X(NO_EVENT, "no-event", ENOMEM)           /* watching for a worker's end */                                          \
-  X(NO_PIDFD, "no-pidfd", EMFILE)           /* pidfd_open of a worker that is to be taken over */                      \
-  X(NO_AUDIT_ROOM, "no-audit-room", ENOSPC) /* writing a record of the audit */                                        \
-  X(NO_AUDIT_FILE, "no-audit-file", EMFILE) /* a new one, when the old one is full */                                  \
+  X(TELL_NOTED, "tell-noted", 0)             /* idle = signal: that it is told is on the board, no signal was sent */  \
+  X(TOLD_ONCE, "told-once", 0)               /* idle = signal: it was sent */                                          \
+  X(KEPT, "kept", 0)                         /* R is written back */                                                   \
+  X(LEADER_GONE, "leader-gone", 0)           /* it is a zombie, and that is all that is known */                       \
+  X(REST_TOLD, "rest-told", 0)               /* what it left behind was sent a signal */                               \
+  X(REAPED, "reaped", 0)                     /* its lease is still there */                                            \
+  X(LEASE_GONE, "lease-gone", 0)             /* the slot is not known to be empty */                                   \
+  X(ANSWERED, "answered", 0)                 /* in the audit, still pending on the board */                            \
+  X(RELOADED, "reloaded", 0)                 /* another configuration is in force, nobody knows */                     \
+  X(STOPPING, "stopping", 0)                 /* all were asked out, not all have gone */                               \
+  X(STOPPED, "stopped", 0)                   /* all have gone, nobody was told */                                      \
+  X(NO_PROCESS, "no-process", EAGAIN)        /* clone */                                                               \
+  X(NO_MEMORY, "no-memory", ENOMEM)          /* clone */                                                               \
+  X(NO_LEASE_ROOM, "no-lease-room", ENOSPC)  /* the first write of a lease */                                          \
+  X(NO_LEASE_FILE, "no-lease-file", EMFILE)  /* making a lease */                                                      \
+  X(NO_LEASE_KEY, "no-lease-key", EMFILE)    /* asking how the kernel names it */                                      \
+  X(NO_ORDER, "no-order", EIO)               /* writing an order */                                                    \
+  X(NO_PROCSTAT, "no-procstat", EMFILE)      /* reading /proc/<pid>/stat */                                            \
+  X(NO_PROC, "no-proc", EMFILE)              /* looking through /proc for what a worker left behind */                 \
+  X(NO_LOCKS, "no-locks", EMFILE)            /* reading /proc/locks */                                                 \
+  X(LOCKS_STUCK, "locks-stuck", FAULT_STUCK) /* reading /proc/locks, in the thread of the gate */                      \
+  X(LOCKS_LATE, "locks-late", FAULT_LATE)    /* they have been read, and nobody knows what was in them */              \
+  X(NO_EVENT, "no-event", ENOMEM)            /* watching for a worker's end */                                         \
+  X(NO_PIDFD, "no-pidfd", EMFILE)            /* pidfd_open of a worker that is to be taken over */                     \
+  X(NO_AUDIT_ROOM, "no-audit-room", ENOSPC)  /* writing a record of the audit */                                       \
+  X(NO_AUDIT_FILE, "no-audit-file", EMFILE)  /* a new one, when the old one is full */                                 \
   X(HALF_AUDIT_ROOM, "half-audit-room", ENOSPC) /* the first half of it went in */
 
 enum fault_point {

@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 static char program[32] = "ebb";
 static bool verbose;
 static bool to_journal;
+static bool waits = true;
+static unsigned long dropped;
 
 /* $JOURNAL_STREAM is inherited by programs whose standard error goes elsewhere, so it names the stream it means. */
 static bool stderr_is_journal(void) {
@@ -32,6 +35,27 @@ void log__init(const char *name, bool talkative) {
   to_journal = stderr_is_journal();
 }
 
+void log__never_wait(void) {
+  waits = false;
+}
+
+/* A pipe or socket that poll(2) calls writable has room for more than a line. */
+static void put(const char *line, size_t n) {
+  struct pollfd there = {.fd = STDERR_FILENO, .events = POLLOUT};
+  char told[96];
+  if (!waits && (poll(&there, 1, 0) != 1 || !(there.revents & POLLOUT))) {
+    dropped++;
+    return;
+  }
+  if (dropped) {
+    int told_bytes = snprintf(told, sizeof(told), "%s%s%lu messages were dropped: nobody read them\n",
+                              to_journal ? "<4>" : program, to_journal ? "" : ": ", dropped);
+    dropped = 0;
+    (void)!write(STDERR_FILENO, told, (size_t)told_bytes);
+  }
+  (void)!write(STDERR_FILENO, line, n);
+}
+
 /* One write, so that lines of several processes do not mix; foreign bytes in a message cannot begin a line of their own. */
 static void log_line(int level, const char *format, va_list arguments) {
   int saved_errno = errno;
@@ -44,7 +68,7 @@ static void log_line(int level, const char *format, va_list arguments) {
   (void)vsnprintf(message, sizeof(message), format, arguments);
   text__add_visible(&text, message, strlen(message));
   line[text.used++] = '\n'; /* in place of the NUL */
-  (void)!write(STDERR_FILENO, line, text.used);
+  put(line, text.used);
   errno = saved_errno;
 }
 

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 void log__init(const char *program, bool verbose);
+/* From now on a message for which nobody makes room is dropped, rather than waited for; the next one says how many were. */
+void log__never_wait(void);
 void log__error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log__warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log__info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -37,6 +36,12 @@ static bool ends_in_a_line(int fd, off_t size) {
   return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
 }
 
+static void close_file(struct audit *audit) {
+  if (audit->fd >= 0)
+    (void)close(audit->fd);
+  audit->fd = -1;
+}
+
 /* On failure the old one stays open. */
 static int open_file(struct audit *audit) {
   _cleanup_fd_ int fd = -1;
@@ -50,7 +55,7 @@ static int open_file(struct audit *audit) {
   (void)fchmod(fd, 0640);
   if (audit->gid != (gid_t)-1)
     (void)fchown(fd, (uid_t)-1, audit->gid);
-  audit__close(audit);
+  close_file(audit);
   audit->bytes = (uint64_t)status.st_size;
   audit->rotate_at = audit->bytes < AUDIT_BYTES_MAX ? AUDIT_BYTES_MAX : audit->bytes + AUDIT_RETRY_BYTES;
   audit->torn = ends_in_a_line(fd, status.st_size);
@@ -60,14 +65,13 @@ static int open_file(struct audit *audit) {
 
 int audit__open(struct audit *audit, int dirfd, gid_t gid) {
   *audit = (struct audit){.fd = -1, .dirfd = dirfd, .gid = gid};
-  audit->journal = access("/run/systemd/journal/socket", W_OK) == 0;
+  journal__open(&audit->journal, JOURNAL_SOCKET);
   return open_file(audit);
 }
 
 void audit__close(struct audit *audit) {
-  if (audit->fd >= 0)
-    (void)close(audit->fd);
-  audit->fd = -1;
+  close_file(audit);
+  journal__close(&audit->journal);
 }
 
 /* A reader that follows the file sees it renamed, and goes on with the new one. */
@@ -187,6 +191,6 @@ void audit__write(struct audit *audit, const struct audit_record *record) {
     compose(&line, &(struct audit_record){.event = record->event, .id = record->id, .text = "(record too long)"});
   }
   store(audit, &line);
-  if (audit->journal)
-    (void)sd_journal_send("MESSAGE=%s", strtok(data, "\n"), "PRIORITY=6", "EBB_EVENT=%s", names[record->event], NULL);
+  size_t skip = strlen(end_of_last);
+  journal__send(&audit->journal, line.data + skip, line.used - skip - 1, names[record->event]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The audit log: one JSON object a line, for everything that ebbd did or refused. Rotated by size; also sent to the
- * journal when there is one. Writing never fails the act that it records: a full disk is said once in the log, and a
+ * journal when there is one and it has room. Writing never fails the act that it records: a full disk is said once in the log, and a
  * record of which only a part went in is a line of its own, so that it spoils no other.
  */
 #ifndef EBBD_AUDIT_H
@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "journal.h"
 
 #define AUDIT_NAME "audit"
 #define AUDIT_BYTES_MAX (8u * 1024 * 1024)
@@ -91,7 +93,7 @@ struct audit {
   uint64_t bytes;
   uint64_t rotate_at; /* bytes */
   bool torn;          /* the file ends in the middle of a line */
-  bool journal;
+  struct journal journal;
   bool failing;
 };
 

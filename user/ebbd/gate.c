@@ -1,19 +1,57 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "gate.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "ebb/lease.h"
 #include "family.h"
+#include "fault.h"
 #include "procenv.h"
 #include "procstat.h"
+#include "selfprotect.h"
+#include "sort.h"
 #include "takeover.h"
 #include "worker.h"
 
 /* From who waits up to the worker. */
 #define ANCESTORS_MAX 64
+#define STACK_BYTES (2 * SELFPROTECT_STACK_BYTES)
+
+/* A worker, as the question names it. */
+struct asked {
+  struct slot *slot; /* the thread leaves it alone */
+  uint32_t generation;
+  pid_t pid;
+  uint64_t born_ns;
+  int lease_fd;
+  char lease[LEASE_NAME_BYTES];
+};
+
+enum { IDLE, ASKED, ANSWERED };
+
+static struct {
+  _Atomic int state;
+  sem_t question;
+  int answer_fd;
+  const char *run_path;
+  size_t n;
+  struct asked workers[EBB_SLOTS_MAX]; /* in the order of the keys */
+  struct lease_key keys[EBB_SLOTS_MAX];
+  uint64_t youngest_ns;
+  /* The answer. */
+  bool known;
+  uint64_t cost_ns;
+  struct lease_use uses[EBB_SLOTS_MAX];
+} gate;
 
 static bool at_gate(const struct slot *slot) {
   bool runs = slot->state == EBB_SLOT_STARTING || slot->state == EBB_SLOT_UNLEASED || slot->state == EBB_SLOT_SERVING ||
@@ -21,7 +59,8 @@ static bool at_gate(const struct slot *slot) {
   return runs && !slot->leased && slot->idle == EBB_IDLE_LEASE;
 }
 
-static int by_key(const void *a, const void *b) {
+static int by_key(const void *a, const void *b, void *unused) {
+  (void)unused;
   const struct slot *const *one = a, *const *other = b;
   return lease_key__order(&(*one)->lease_key, &(*other)->lease_key);
 }
@@ -32,15 +71,13 @@ static void close_gate(struct slot *slot) {
     slot->holds = lease__try_lock(slot->lease_fd) == 0;
 }
 
-static size_t gather(struct keeper *keeper, struct slot **to, uint64_t *ret_youngest_ns) {
+static size_t gather(struct keeper *keeper, struct slot **to) {
   size_t n = 0;
   for_each_slot(slot, keeper) {
     if (!at_gate(slot))
       continue;
     close_gate(slot);
     to[n++] = slot;
-    if (slot->born_ns > *ret_youngest_ns)
-      *ret_youngest_ns = slot->born_ns;
   }
   return n;
 }
@@ -74,14 +111,14 @@ static uint64_t footprint(const struct slot *slot) {
 }
 
 /* Of its session or group, or a descendant of one that is. */
-static bool is_related(const struct slot *slot, pid_t pid) {
+static bool is_related(const struct asked *worker, pid_t pid) {
   struct procstat status;
   for (int depth = 0; depth < ANCESTORS_MAX && pid > 1; depth++, pid = status.ppid) {
-    if (pid == slot->pid)
+    if (pid == worker->pid)
       return true;
     if (procstat__read(pid, &status))
       return false;
-    if (status.session == slot->pid || status.pgid == slot->pid)
+    if (status.session == worker->pid || status.pgid == worker->pid)
       return true;
   }
   return false;
@@ -89,35 +126,132 @@ static bool is_related(const struct slot *slot, pid_t pid) {
 
 /* Anybody who may open the lease can wait at it, or hold it, and proves nothing of the worker. */
 static bool is_of_worker(size_t i, pid_t pid, void *arg) {
-  const struct slot *slot = ((struct slot **)arg)[i];
+  const struct asked *worker = (const struct asked *)arg + i;
   char lease[LEASE_PATH_BYTES], expected[LEASE_PATH_BYTES];
-  if (is_related(slot, pid))
+  if (is_related(worker, pid))
     return true;
-  worker__lease_path(slot, expected);
+  (void)snprintf(expected, sizeof(expected), "%s/lease/%s", gate.run_path, worker->lease);
   return procenv__read(pid, EBB_LEASE_ENV, lease, sizeof(lease)) == 0 && !strcmp(lease, expected) &&
-         takeover__is_owners(pid, slot->lease_fd);
+         takeover__is_owners(pid, worker->lease_fd);
+}
+
+static void answer(void) {
+  const uint64_t one = 1;
+  uint64_t begun_ns = clock__monotonic_ns();
+  FAULT(LOCKS_STUCK);
+  gate.known = locks__read_of(gate.keys, gate.n, gate.uses, is_of_worker, gate.workers) == 0;
+  FAULT(LOCKS_LATE);
+  gate.cost_ns = clock__monotonic_ns() - begun_ns;
+  atomic_store_explicit(&gate.state, ANSWERED, memory_order_release);
+  (void)!write(gate.answer_fd, &one, sizeof(one));
+}
+
+static void *read_for_ever(void *unused) {
+  (void)unused;
+  selfprotect__touch_stack();
+  for (;;)
+    if (!sem_wait(&gate.question))
+      answer();
+  return NULL;
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+  (void)source, (void)revents, (void)arg; /* the turn follows */
+  uint64_t count;
+  (void)!read(fd, &count, sizeof(count));
+  return 0;
+}
+
+/* All signals are the loop's. */
+static int start_thread(void) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  sigset_t all, before;
+  int error = pthread_attr_init(&attributes);
+  if (error)
+    return -error;
+  (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+  error = pthread_create(&thread, &attributes, read_for_ever, NULL);
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+  (void)pthread_attr_destroy(&attributes);
+  return -error;
+}
+
+/* The descriptor is closed with the process: the thread may be about to write to it. */
+int gate__open(struct keeper *keeper) {
+  sd_event_source *source;
+  gate.run_path = keeper->run_path;
+  gate.answer_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (gate.answer_fd < 0 || sem_init(&gate.question, 0, 0))
+    return -errno;
+  int error = sd_event_add_io(keeper->event, &source, gate.answer_fd, EPOLLIN, on_answer, keeper);
+  if (error >= 0)
+    error = sd_event_source_set_floating(source, true);
+  return error < 0 ? error : start_thread();
+}
+
+static void ask(struct keeper *keeper, struct slot *const *slots, size_t n) {
+  gate.n = n;
+  gate.youngest_ns = 0;
+  for (size_t i = 0; i < n; i++) {
+    struct slot *slot = slots[i];
+    gate.keys[i] = slot->lease_key;
+    gate.workers[i] = (struct asked){.slot = slot,
+                                     .generation = slot->generation,
+                                     .pid = slot->pid,
+                                     .born_ns = slot->born_ns,
+                                     .lease_fd = slot->lease_fd};
+    worker__lease_name(slot, gate.workers[i].lease);
+    if (slot->born_ns > gate.youngest_ns)
+      gate.youngest_ns = slot->born_ns;
+  }
+  keeper->gate_ns = UINT64_MAX; /* the answer says when; or somebody who is started meanwhile */
+  atomic_store_explicit(&gate.state, ASKED, memory_order_release);
+  (void)sem_post(&gate.question);
+}
+
+/* Is that worker still where it was asked about? */
+static bool stands(const struct asked *worker) {
+  const struct slot *slot = worker->slot;
+  return slot->pool && at_gate(slot) && slot->generation == worker->generation && slot->pid == worker->pid &&
+         slot->born_ns == worker->born_ns;
+}
+
+static void take(struct keeper *keeper, uint64_t now_ns) {
+  for (size_t i = 0; i < gate.n; i++) {
+    struct slot *slot = gate.workers[i].slot;
+    if (!stands(&gate.workers[i]))
+      continue;
+    /* A worker that was taken over may hold it already: it was free while there was no ebbd. */
+    slot->awaited = gate.known && (gate.uses[i].awaited || gate.uses[i].held);
+    if (slot->awaited && slot->ours) /* one that was taken over may not be fresh any more */
+      slot->fresh_bytes = footprint(slot);
+  }
+  uint64_t next_ns = next_look(now_ns, gate.youngest_ns, gate.cost_ns);
+  if (next_ns < keeper->gate_ns)
+    keeper->gate_ns = next_ns;
+  atomic_store_explicit(&gate.state, IDLE, memory_order_relaxed);
 }
 
 void gate__turn(struct keeper *keeper, uint64_t now_ns) {
   static struct slot *slots[EBB_SLOTS_MAX];
-  static struct lease_key keys[EBB_SLOTS_MAX];
-  static struct lease_use uses[EBB_SLOTS_MAX];
-  uint64_t youngest_ns = 0;
-  if (now_ns < keeper->gate_ns)
+  int state = atomic_load_explicit(&gate.state, memory_order_acquire);
+  if (state == ANSWERED)
+    take(keeper, now_ns);
+  if (state == ASKED || now_ns < keeper->gate_ns)
     return;
-  size_t n = gather(keeper, slots, &youngest_ns);
+  size_t n = gather(keeper, slots);
   keeper->gate_ns = 0;
   if (n == 0)
     return;
-  qsort(slots, n, sizeof(*slots), by_key);
-  for (size_t i = 0; i < n; i++)
-    keys[i] = slots[i]->lease_key;
-  bool known = locks__read_of(keys, n, uses, is_of_worker, slots) == 0;
-  for (size_t i = 0; i < n; i++) {
-    /* A worker that was taken over may hold it already: it was free while there was no ebbd. */
-    slots[i]->awaited = known && (uses[i].awaited || uses[i].held);
-    if (slots[i]->awaited && slots[i]->ours) /* one that was taken over may not be fresh any more */
-      slots[i]->fresh_bytes = footprint(slots[i]);
-  }
-  keeper->gate_ns = next_look(now_ns, youngest_ns, clock__monotonic_ns() - now_ns);
+  sort__in_place(slots, n, sizeof(*slots), by_key, NULL);
+  ask(keeper, slots, n);
+}
+
+uint64_t gate__deadline(const struct keeper *keeper) {
+  bool asked = atomic_load_explicit(&gate.state, memory_order_acquire) == ASKED;
+  return asked || !keeper->gate_ns ? UINT64_MAX : keeper->gate_ns;
 }

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "confine.h"
 #include "control.h"
+#include "exits.h"
 #include "fault.h"
 #include "gate.h"
 #include "handover.h"
@@ -46,7 +47,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 static uint64_t next_deadline(struct keeper *keeper) {
-  uint64_t first = keeper->gate_ns ? keeper->gate_ns : UINT64_MAX;
+  uint64_t first = gate__deadline(keeper);
   if (keeper->stop == STOP_WAITING)
     first = earlier(first, keeper->stop_ns);
   first = earlier(first, earlier(watchdog__deadline(keeper), pending__deadline(keeper)));
@@ -158,6 +159,8 @@ static int make_loop(struct keeper *keeper) {
   if (error >= 0)
     error = sd_event_add_post(keeper->event, &turns, on_turn, keeper);
   if (error >= 0)
+    error = exits__open(keeper);
+  if (error >= 0)
     error = sd_event_set_watchdog(keeper->event, true);
   return error < 0 ? error : 0;
 }
@@ -176,12 +179,15 @@ static int find_group(struct keeper *keeper) {
   return 0;
 }
 
+/* The first thread of an ebbd is its loop: without that it is no more, whatever another thread is still waiting for. */
 static bool is_running(pid_t pid) {
   struct procstat status;
-  return pid <= 0 || (procstat__read(pid, &status) == 0 && !procstat__is_zombie(&status));
+  return pid <= 0 ||
+         (procstat__read(pid, &status) == 0 && status.state != 'Z' && status.state != 'X' && !status.exiting);
 }
 
-/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. */
+/* A worker that an ebbd was about to start when it was killed has that one's files until it comes to exec: also the lock. So
+ * has its thread, until it comes back from what it was reading (see gate.h). */
 static int lock_run_dir(struct keeper *keeper, pid_t *ret_holder) {
   const struct timespec moment = {.tv_nsec = 5 * (long)NS_PER_MS};
   uint64_t until_ns = clock__monotonic_ns() + (SPAWN_TIMEOUT_S + 1) * NS_PER_SEC;
@@ -219,6 +225,7 @@ static int take_run_dir(struct keeper *keeper) {
 static void protect(struct keeper *keeper) {
   (void)selfprotect__open_files(&keeper->open_files);
   (void)selfprotect__lock_memory();
+  selfprotect__touch_stack();
   (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
   int error = selfprotect__subreaper();
   if (error)
@@ -266,18 +273,19 @@ static int assemble(struct keeper *keeper) {
   if (watchdog__init(keeper) && !keeper->options->no_watch)
     log__warning("ebb-watch is not to be found: pools are kept, memory is not watched");
   confine();
-  return 0;
+  error = gate__open(keeper); /* its thread is confined as we are */
+  if (error)
+    log__error("cannot start a thread: %s", strerror(-error));
+  return error;
 }
 
 static void take_apart(struct keeper *keeper) {
   control__close(keeper);
   watchdog__done(keeper);
-  for_each_slot(slot, keeper) {
-    sd_event_source_unref(slot->exit_source);
-    summon__forget(slot);
-  }
+  for_each_slot(slot, keeper) summon__forget(slot);
   sd_event_source_unref(keeper->timer);
   sd_event_unref(keeper->event);
+  exits__close(keeper);
   seqfile__close(&keeper->board);
   audit__close(&keeper->audit);
   cgroup__close(keeper->cgroup_dirfd, keeper->run_dirfd);
@@ -289,7 +297,8 @@ static void take_apart(struct keeper *keeper) {
 int keeper__run(struct keeper *keeper, const struct options *options, const struct config *config) {
   /* The caller's keeper is all zero; a literal of its size would not do the stack good. */
   keeper->options = options;
-  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = keeper->cgroup_dirfd = -1;
+  keeper->run_dirfd = keeper->lease_dirfd = keeper->lock_fd = keeper->control_fd = keeper->cgroup_dirfd =
+      keeper->exits_fd = -1;
   keeper->started_ns = clock__monotonic_ns();
   keeper->config = *config;
   int error = assemble(keeper);

@@ -77,7 +77,6 @@ struct pool {
 struct summon {
   pid_t pid; /* 0: none */
   int pidfd;
-  sd_event_source *exit_source;
 };
 
 /* Of what a worker left behind, so many are waited for while they are on their way out. */
@@ -100,9 +99,9 @@ struct slot {
   bool adopted;
   uint64_t start_time;
   uint64_t born_ns;
-  uint64_t recipe; /* that it was started by; 0: not known */
-  uint32_t idle;   /* enum ebb_idle of its pool when it was started: it lives by that */
-  sd_event_source *exit_source;
+  uint64_t recipe;      /* that it was started by; 0: not known */
+  uint32_t idle;        /* enum ebb_idle of its pool when it was started: it lives by that */
+  bool followed;        /* its end will be told */
   uint64_t complete_ns; /* what is not known of it is asked again then */
   /* The lease. */
   int lease_fd;
@@ -161,7 +160,6 @@ struct watchdog {
   pid_t pid;
   int pidfd;
   int bell_fd; /* rung when the board has changed */
-  sd_event_source *exit_source;
   uint32_t starts;
   uint32_t failures;
   uint64_t started_ns, retry_ns;
@@ -176,6 +174,7 @@ struct keeper {
   sd_event *event;
   sd_event_source *timer;
   int run_dirfd, lease_dirfd, lock_fd, control_fd;
+  int exits_fd;            /* ends of processes, see exits.h */
   int cgroup_dirfd;        /* of the workers' cgroups, named like their leases; negative: they have none */
   bool cgroup_left;        /* there was one that could not be removed at once: there may be others */
   char run_path[PATH_MAX]; /* absolute: workers get it in EBB_LEASE */

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "ebb/lease.h"
+#include "exits.h"
 #include "fault.h"
 #include "log.h"
 #include "pidfd.h"
@@ -55,15 +56,13 @@ static void count_piece(struct slot *slot) {
       is_piece(slot) && slot->state != EBB_SLOT_RETIRING && is_recycle_code(&slot->pool->config, slot->end.code);
 }
 
-static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *arg) {
-  (void)source, (void)revents;
-  struct slot *slot = arg;
-  struct keeper *keeper = slot->keeper;
+void worker__exited(struct keeper *keeper, struct slot *slot) {
   uint64_t now_ns = clock__monotonic_ns();
   slot->end = (struct audit_end){.code = -1, .signal = -1};
-  if (slot->ours && pidfd__wait(fd, true, &slot->end.code, &slot->end.signal) == 0)
-    return 0; /* not ended after all */
-  slot->exit_source = sd_event_source_unref(slot->exit_source);
+  if (slot->ours && pidfd__wait(slot->pidfd, true, &slot->end.code, &slot->end.signal) == 0)
+    return; /* not ended after all */
+  exits__leave(keeper, slot->pidfd);
+  slot->followed = false;
   slot->retired = slot->state == EBB_SLOT_DUE || slot->state == EBB_SLOT_RETIRING;
   count_piece(slot);
   struct audit_worker worker = worker__name(slot);
@@ -74,17 +73,6 @@ static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *ar
   FAULT(LEADER_GONE);
   worker__step(slot, SLOT_LEADER_EXITED, now_ns);
   slot->try_ns = now_ns;
-  return 0;
-}
-
-int worker__watch_exit(struct keeper *keeper, struct slot *slot) {
-  int error = FAULT_FAILS(NO_EVENT)
-                  ? -errno
-                  : sd_event_add_io(keeper->event, &slot->exit_source, slot->pidfd, EPOLLIN, on_exited, slot);
-  if (error < 0)
-    return error;
-  /* Reaping and retiring come before commands. */
-  return sd_event_source_set_priority(slot->exit_source, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 static void reap(struct slot *slot) {

@@ -14,6 +14,7 @@ int main(int argc, char **argv) {
 
   options__parse(&options, argc, argv);
   log__init("ebbd", options.verbose);
+  log__never_wait();
   if (!fault__arm()) {
     log__error("EBB_FAULT names no point of --fault-points");
     return 2;

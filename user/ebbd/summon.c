@@ -9,14 +9,15 @@
 #include "children.h"
 #include "clock.h"
 #include "environment.h"
+#include "exits.h"
 #include "fault.h"
 #include "log.h"
 #include "pidfd.h"
 #include "publish.h"
 #include "worker.h"
 
-static void let_go(struct summon *summon) {
-  summon->exit_source = sd_event_source_unref(summon->exit_source);
+static void let_go(struct keeper *keeper, struct summon *summon) {
+  exits__leave(keeper, summon->pidfd);
   children__forget(summon->pid);
   (void)close(summon->pidfd);
   summon->pid = 0;
@@ -24,7 +25,7 @@ static void let_go(struct summon *summon) {
 
 void summon__forget(struct slot *slot) {
   if (slot->summon.pid)
-    let_go(&slot->summon);
+    let_go(slot->keeper, &slot->summon);
 }
 
 static void fail(struct keeper *keeper, struct slot *slot, const char *text, uint64_t now_ns) {
@@ -34,20 +35,17 @@ static void fail(struct keeper *keeper, struct slot *slot, const char *text, uin
   worker__back_off(keeper, slot, SLOT_SPAWN_FAILED, text, now_ns);
 }
 
-static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *arg) {
-  (void)source, (void)revents;
-  struct slot *slot = arg;
+void summon__exited(struct keeper *keeper, struct slot *slot) {
   char text[64];
   slot->end = (struct audit_end){.code = -1, .signal = -1};
-  if (pidfd__wait(fd, false, &slot->end.code, &slot->end.signal) == 0)
-    return 0;
-  let_go(&slot->summon);
+  if (pidfd__wait(slot->summon.pidfd, false, &slot->end.code, &slot->end.signal) == 0)
+    return;
+  let_go(keeper, &slot->summon);
   if (slot->end.code == 0 || slot->state != EBB_SLOT_EMPTY || !slot->summoned_ns)
-    return 0; /* it has done what it was to do, or somebody was adopted all the same */
+    return; /* it has done what it was to do, or somebody was adopted all the same */
   (void)snprintf(text, sizeof(text), "refill_command: %s %d", slot->end.signal >= 0 ? "signal" : "exit code",
                  slot->end.signal >= 0 ? slot->end.signal : slot->end.code);
-  fail(slot->keeper, slot, text, clock__monotonic_ns());
-  return 0;
+  fail(keeper, slot, text, clock__monotonic_ns());
 }
 
 static int run(struct keeper *keeper, struct slot *slot, struct spawn_error *error) {
@@ -69,10 +67,10 @@ static int run(struct keeper *keeper, struct slot *slot, struct spawn_error *err
   if (r)
     return r;
   children__know(summon->pid);
-  r = sd_event_add_io(keeper->event, &summon->exit_source, summon->pidfd, EPOLLIN, on_exited, slot);
+  r = exits__follow(keeper, summon->pidfd, slot->index | EXITS_SUMMON);
   if (r < 0) { /* nobody sees how it ends */
     *error = (struct spawn_error){"watch", -r};
-    let_go(summon);
+    let_go(keeper, summon);
   }
   return r < 0 ? r : 0;
 }

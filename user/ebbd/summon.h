@@ -14,6 +14,8 @@
 void summon__turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 /* When it has to be looked at again; UINT64_MAX: never. */
 uint64_t summon__deadline(const struct slot *slot);
+/* refill_command may have ended. */
+void summon__exited(struct keeper *keeper, struct slot *slot);
 /* As the last ebbd left it. */
 void summon__restore(struct slot *slot, bool summoned, uint64_t now_ns);
 /* The slot goes to somebody else, or ebbd ends: a command that still runs is left alone. */

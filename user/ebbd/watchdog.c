@@ -11,6 +11,7 @@
 
 #include "children.h"
 #include "clock.h"
+#include "exits.h"
 #include "log.h"
 #include "pidfd.h"
 #include "pindir.h"
@@ -52,15 +53,13 @@ static void record(struct keeper *keeper, const char *text, const struct audit_e
   audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WATCH, .text = text, .end = end});
 }
 
-static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *arg) {
-  (void)source, (void)revents;
-  struct keeper *keeper = arg;
+void watchdog__exited(struct keeper *keeper) {
   struct watchdog *watchdog = &keeper->watchdog;
   struct audit_end end = {-1, -1};
-  if (pidfd__wait(fd, false, &end.code, &end.signal) == 0)
-    return 0;
+  if (pidfd__wait(watchdog->pidfd, false, &end.code, &end.signal) == 0)
+    return;
   uint64_t now_ns = clock__monotonic_ns();
-  watchdog->exit_source = sd_event_source_unref(watchdog->exit_source);
+  exits__leave(keeper, watchdog->pidfd);
   children__forget(watchdog->pid);
   (void)close(watchdog->pidfd);
   watchdog->pidfd = -1;
@@ -72,7 +71,6 @@ static int on_exited(sd_event_source *source, int fd, uint32_t revents, void *ar
   watchdog->retry_ns = now_ns + (wait_ns < RESTART_MOST_NS ? wait_ns : RESTART_MOST_NS);
   record(keeper, "ebb-watch has ended", &end);
   log__warning("ebb-watch has ended; it is started again");
-  return 0;
 }
 
 static void start(struct keeper *keeper, uint64_t now_ns) {
@@ -101,7 +99,7 @@ static void start(struct keeper *keeper, uint64_t now_ns) {
   children__know(watchdog->pid);
   watchdog->starts++;
   watchdog->started_ns = now_ns;
-  (void)sd_event_add_io(keeper->event, &watchdog->exit_source, watchdog->pidfd, EPOLLIN, on_exited, keeper);
+  (void)exits__follow(keeper, watchdog->pidfd, EXITS_WATCHDOG);
   record(keeper, "ebb-watch was started", NULL);
 }
 

@@ -10,6 +10,8 @@ int watchdog__init(struct keeper *keeper);
 /* Start it when it is time to. */
 void watchdog__turn(struct keeper *keeper, uint64_t now_ns);
 uint64_t watchdog__deadline(const struct keeper *keeper);
+/* Its process has ended: it is started again, after a while. */
+void watchdog__exited(struct keeper *keeper);
 /* The board has changed. */
 void watchdog__ring(struct keeper *keeper);
 /* End it, and wait for that. */

@@ -2,11 +2,13 @@
 #include "worker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "children.h"
 #include "ebb/lease.h"
+#include "exits.h"
 #include "fault.h"
 #include "fill.h"
 #include "log.h"
@@ -255,7 +257,7 @@ static bool has_process(const struct slot *slot) {
 }
 
 static bool is_complete(const struct slot *slot) {
-  return slot->start_time && slot->exit_source;
+  return slot->start_time && slot->followed;
 }
 
 void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
@@ -264,7 +266,10 @@ void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns)
   /* Read first, then asked for: it was alive, so it was no other. */
   if (!slot->start_time && !procstat__read(slot->pid, &status) && !pidfd__signal(slot->pidfd, 0))
     slot->start_time = status.start_time;
-  int error = slot->exit_source ? 0 : worker__watch_exit(keeper, slot);
+  if (slot->followed)
+    return;
+  int error = FAULT_FAILS(NO_EVENT) ? -errno : exits__follow(keeper, slot->pidfd, slot->index);
+  slot->followed = !error;
   if (error)
     log__error("%s/%u: cannot watch for the end of pid %d: %s", slot->pool->config.name, slot->number, slot->pid,
                strerror(-error));

@@ -76,8 +76,8 @@ void worker__back_off(struct keeper *keeper, struct slot *slot, enum slot_event 
 int worker__find_user(struct pool *pool);
 /* Learn what has to be known of the process, as far as it is not; again after a while, where the system could not say. */
 void worker__complete(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
-/* leave.c: look for the end of slot->pidfd's process. 0 or negative errno. */
-int worker__watch_exit(struct keeper *keeper, struct slot *slot);
+/* leave.c: slot->pidfd's process has ended. */
+void worker__exited(struct keeper *keeper, struct slot *slot);
 /* leave.c: the leader has ended: see that nothing of the worker is left, then free the slot. */
 void worker__leave(struct keeper *keeper, struct slot *slot, uint64_t now_ns);
 

@@ -33,7 +33,6 @@ static void feed__remove(struct sensor *sensor, uint32_t index) {
   (void)bpf_map_delete_elem(bpf_map__fd(feed->loader.skel->maps.leases), &lease);
   /* All its other entries are stale from here on. */
   __atomic_store_n(&feed->loader.workers[index].life, 0, __ATOMIC_RELEASE);
-  free(worker->lease_path);
   memset(worker, 0, sizeof(*worker));
 }
 
@@ -97,9 +96,9 @@ static int feed__add(struct sensor *sensor, const struct sensor_target *target) 
     r = procstat__read(target->pid, &stat);
   if (r)
     return r;
-  char *path = strdup(target->lease_path);
+  const char *path = lease_paths__put(&feed->paths, target->worker, target->lease_path);
   if (!path)
-    return -ENOMEM;
+    return -ENAMETOOLONG;
   feed__remove(sensor, target->worker);
   struct feed_worker *worker = &feed->workers[target->worker];
   worker->generation = target->generation;
@@ -171,8 +170,6 @@ static void feed__close(struct sensor *sensor) {
   struct feed *feed = feed__of(sensor);
   if (!feed)
     return;
-  for (uint32_t i = 0; i < EBB_SLOTS_MAX; i++)
-    free(feed->workers[i].lease_path);
   ring_buffer__free(feed->ring);
   loader__close(&feed->loader);
   free(feed);

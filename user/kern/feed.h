@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lease.h"
+#include "lease_paths.h"
 #include "loader.h"
 #include "members.h"
 #include "outbox.h"
@@ -22,7 +23,7 @@ struct feed_worker {
   uint32_t life; /* 0: not followed */
   uint32_t generation;
   pid_t pid;
-  char *lease_path;
+  const char *lease_path;
   struct lease_key lease;
   uint64_t armed_bytes; /* EBB_UNKNOWN: disarmed */
   uint32_t early;       /* nominations in vain since the last sweep */
@@ -60,6 +61,7 @@ struct feed {
   struct sensor_event *to; /* while the ring is being emptied */
   int n_to, max_to;
   struct feed_worker workers[EBB_SLOTS_MAX];
+  struct lease_paths paths;
 };
 
 /* 0, or negative errno and one line on why. */

@@ -114,6 +114,20 @@ static int load_most(struct loader *loader, const struct loader_options *options
   return r && r != -EPERM ? load_some(loader, options, pins, NULL) : r;
 }
 
+int loader__attach(const struct bpf_program *program, int *ret_fd) {
+  int fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(program));
+  if (fd < 0)
+    return fd;
+  *ret_fd = fd;
+  return 0;
+}
+
+void loader__detach(int *fd) {
+  if (*fd >= 0)
+    (void)close(*fd);
+  *fd = -1;
+}
+
 static int attach(struct bpf_program *program, struct bpf_link **ret_link) {
   struct bpf_link *link = bpf_program__attach(program);
   if (!link)
@@ -145,14 +159,11 @@ static int attach_needed(struct loader *loader, const char **ret_what) {
 }
 
 static void set_growth(struct loader *loader, bool on) {
-  struct ebb *skel = loader->skel;
-  if (on && !loader->growth) {
-    loader->growth = !attach(skel->progs.memory_rss, &skel->links.memory_rss);
-  } else if (!on) {
-    (void)bpf_link__destroy(skel->links.memory_rss);
-    skel->links.memory_rss = NULL;
-    loader->growth = false;
-  }
+  if (on && !loader->growth)
+    (void)loader__attach(loader->skel->progs.memory_rss, &loader->growth_fd);
+  else if (!on)
+    loader__detach(&loader->growth_fd);
+  loader->growth = loader->growth_fd >= 0;
 }
 
 void loader__set_level(struct loader *loader, uint32_t level) {
@@ -215,7 +226,9 @@ static int open_all(struct loader *loader, const struct loader_options *options,
 }
 
 int loader__open(struct loader *ret, const struct loader_options *options, char *why, size_t why_bytes) {
-  struct loader loader = {0};
+  struct loader loader = {.growth_fd = -1};
+  for (size_t i = 0; i < LOADER_STALL_PROGRAMS; i++)
+    loader.stall_fds[i] = -1;
   int r = look_around(why, why_bytes);
   if (r)
     return r;
@@ -237,8 +250,10 @@ void loader__close(struct loader *loader) {
     return;
   if (loader->workers)
     (void)munmap(loader->workers, EBB_SLOTS_MAX * sizeof(struct ebb_kworker));
-  if (loader->skel)
+  if (loader->skel) {
+    loader__set_level(loader, 0);
     ebb__destroy(loader->skel);
+  }
   *loader = (struct loader){0};
 }
 

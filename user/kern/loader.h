@@ -12,6 +12,9 @@
 
 #include "ebb/kernel.h"
 
+/* What measures stalls. */
+#define LOADER_STALL_PROGRAMS 10
+
 struct loader {
   struct ebb *skel;            /* NULL: not open */
   struct ebb_kworker *workers; /* EBB_SLOTS_MAX of them, shared with the kernel */
@@ -19,7 +22,9 @@ struct loader {
   bool has_stall;              /* likewise what measures stalls */
   bool resumed;                /* what an earlier loader had pinned goes on */
   bool growth;                 /* … and is attached: growth is seen as it happens, not only by sweeps */
-  bool stall;                  /* loader__stall is on: ebb_kworker.stall_ns counts */
+  int growth_fd;               /* by this descriptor */
+  int stall_fds[LOADER_STALL_PROGRAMS];
+  bool stall; /* loader__stall is on: ebb_kworker.stall_ns counts */
 };
 
 struct loader_options {
@@ -40,7 +45,8 @@ int loader__open(struct loader *ret, const struct loader_options *options, char 
 void loader__close(struct loader *loader);
 
 /* Attach what belongs to this level and detach what does not: 1 growth, 2 stalls as well. What fails to attach
- * stays off until the next call. Attaching takes milliseconds, detaching less. */
+ * stays off until the next call. Attaching takes milliseconds, detaching less. Nothing is allocated: pressure is what makes
+ * the level rise. */
 void loader__set_level(struct loader *loader, uint32_t level);
 uint32_t loader__level(const struct loader *loader);
 

@@ -34,14 +34,11 @@ enum {
       N_STALL_PROGRAMS
 };
 
-struct stall_program {
-  struct bpf_program *program;
-  struct bpf_link **link;
-};
+_Static_assert(N_STALL_PROGRAMS == LOADER_STALL_PROGRAMS, "a descriptor each");
 
-static void list(struct ebb *skel, struct stall_program to[N_STALL_PROGRAMS]) {
-  const struct stall_program all[N_STALL_PROGRAMS] = {
-#define X(name) {skel->progs.name, &skel->links.name},
+static void list(struct ebb *skel, struct bpf_program *to[N_STALL_PROGRAMS]) {
+  struct bpf_program *const all[N_STALL_PROGRAMS] = {
+#define X(name) skel->progs.name,
       STALL_PROGRAMS(X)
 #undef X
   };
@@ -57,32 +54,18 @@ static bool has_tracepoint(const struct btf *btf, const struct bpf_program *prog
 
 /* Kernels without memory cgroups, or without compaction, do not have these tracepoints, and do not stall there. */
 void stall__choose(struct ebb *skel, const struct btf *btf) {
-  struct stall_program all[N_STALL_PROGRAMS];
+  struct bpf_program *all[N_STALL_PROGRAMS];
   list(skel, all);
   for (int i = 0; i < N_STALL_PROGRAMS; i += 2) {
-    bool here = btf && has_tracepoint(btf, all[i].program) && has_tracepoint(btf, all[i + 1].program);
-    (void)bpf_program__set_autoload(all[i].program, here);
-    (void)bpf_program__set_autoload(all[i + 1].program, here);
+    bool here = btf && has_tracepoint(btf, all[i]) && has_tracepoint(btf, all[i + 1]);
+    (void)bpf_program__set_autoload(all[i], here);
+    (void)bpf_program__set_autoload(all[i + 1], here);
   }
-}
-
-static int attach(const struct stall_program *one) {
-  if (bpf_program__fd(one->program) < 0 || *one->link)
-    return 0;
-  struct bpf_link *link = bpf_program__attach(one->program);
-  if (!link)
-    return -errno;
-  *one->link = link;
-  return 0;
 }
 
 static void detach(struct loader *loader) {
-  struct stall_program all[N_STALL_PROGRAMS];
-  list(loader->skel, all);
-  for (int i = 0; i < N_STALL_PROGRAMS; i++) {
-    (void)bpf_link__destroy(*all[i].link);
-    *all[i].link = NULL;
-  }
+  for (int i = 0; i < N_STALL_PROGRAMS; i++)
+    loader__detach(&loader->stall_fds[i]);
   loader->skel->bss->stall_on = false;
   loader->stall = false;
 }
@@ -97,7 +80,7 @@ static void forget(struct loader *loader) {
 }
 
 int loader__stall(struct loader *loader, bool on) {
-  struct stall_program all[N_STALL_PROGRAMS];
+  struct bpf_program *all[N_STALL_PROGRAMS];
   if (on == loader->stall)
     return 0;
   if (!on) {
@@ -110,7 +93,7 @@ int loader__stall(struct loader *loader, bool on) {
   loader->skel->bss->stall_on = true;
   list(loader->skel, all);
   for (int i = 0; i < N_STALL_PROGRAMS; i++) {
-    int r = attach(&all[i]);
+    int r = bpf_program__fd(all[i]) < 0 ? 0 : loader__attach(all[i], &loader->stall_fds[i]);
     if (r) {
       detach(loader);
       return r;

@@ -9,9 +9,11 @@
 #include "family.h"
 #include "kcmp.h"
 #include "lease.h"
+#include "lease_paths.h"
 #include "members.h"
 #include "outbox.h"
 #include "roster.h"
+#include "sort.h"
 
 struct procfeed_worker {
   bool followed;
@@ -19,7 +21,7 @@ struct procfeed_worker {
   uint32_t generation;
   pid_t pid;
   uint64_t start_time;
-  char *lease_path;
+  const char *lease_path;
   struct lease_key lease;
   uint64_t armed_bytes; /* EBB_UNKNOWN: disarmed */
   struct sensor_reading reading;
@@ -36,6 +38,7 @@ struct procfeed {
   struct roster roster;
   struct roster sharers; /* those that live in their parent's memory: they have faults of their own, no more */
   struct procfeed_worker workers[EBB_SLOTS_MAX];
+  struct lease_paths paths;
   /* Scratch of a sweep: the workers that are followed, in the order of their leases. */
   uint32_t n_order, order[EBB_SLOTS_MAX];
   struct lease_key leases[EBB_SLOTS_MAX];
@@ -176,7 +179,7 @@ static void set_order(struct procfeed *feed) {
   for (uint32_t i = 0; i < feed->n_workers; i++)
     if (feed->workers[i].followed)
       feed->order[feed->n_order++] = i;
-  qsort_r(feed->order, feed->n_order, sizeof(feed->order[0]), by_lease, feed);
+  sort__in_place(feed->order, feed->n_order, sizeof(feed->order[0]), by_lease, feed);
 }
 
 /* Look at the workers order[0..n_order). */
@@ -219,7 +222,6 @@ static void procfeed__remove(struct sensor *sensor, uint32_t index) {
   struct procfeed_worker *worker = worker_of(of(sensor), index);
   if (!worker)
     return;
-  free(worker->lease_path);
   memset(worker, 0, sizeof(*worker));
 }
 
@@ -235,9 +237,9 @@ static int procfeed__add(struct sensor *sensor, const struct sensor_target *targ
   r = procstat__read(target->pid, &stat);
   if (r)
     return r;
-  char *path = strdup(target->lease_path);
+  const char *path = lease_paths__put(&feed->paths, target->worker, target->lease_path);
   if (!path)
-    return -ENOMEM;
+    return -ENAMETOOLONG;
   procfeed__remove(sensor, target->worker);
   feed->workers[target->worker] = (struct procfeed_worker){
       .followed = true,
@@ -324,8 +326,6 @@ static void procfeed__close(struct sensor *sensor) {
   struct procfeed *feed = of(sensor);
   if (!feed)
     return;
-  for (uint32_t i = 0; i < feed->n_workers; i++)
-    free(feed->workers[i].lease_path);
   free(feed);
 }
 

@@ -2,6 +2,7 @@
 #include "selfprotect.h"
 
 #include <errno.h>
+#include <link.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,8 +16,30 @@
 
 #include "kernfile.h"
 
+/* Of one program or library: what is only read and run. */
+static int lock_code(struct dl_phdr_info *object, size_t size, void *unused) {
+  (void)size, (void)unused;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+
+    if (part->p_type == PT_LOAD && !(part->p_flags & PF_W))
+      (void)mlock((const void *)(object->dlpi_addr + part->p_vaddr), part->p_memsz);
+  }
+  return 0;
+}
+
 int selfprotect__lock_memory(void) {
-  return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ? -errno : 0;
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+    return -errno;
+  (void)dl_iterate_phdr(lock_code, NULL);
+  return 0;
+}
+
+void selfprotect__touch_stack(void) {
+  volatile char space[SELFPROTECT_STACK_BYTES];
+
+  for (size_t at = 0; at < sizeof(space); at += 4096)
+    space[at] = 0;
 }
 
 static int write_score(const char *path, int value) {

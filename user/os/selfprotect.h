@@ -3,8 +3,12 @@
 #ifndef OS_SELFPROTECT_H
 #define OS_SELFPROTECT_H
 
-/* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse. */
+/* Lock pages as they are touched (MCL_ONFAULT), so that sparse maps stay sparse; and all code at once: what has not run yet
+ * would have to come from the disk when it is wanted most. Also of what is mapped later. */
 int selfprotect__lock_memory(void);
+/* Have so much of the calling thread's stack at hand: more than the daemons ever use. */
+#define SELFPROTECT_STACK_BYTES (128 * 1024)
+void selfprotect__touch_stack(void);
 /* Of this process, or of another one. */
 int selfprotect__oom_score_adj(int value);
 int selfprotect__oom_score_adj_of(int pid, int value);

@@ -59,7 +59,7 @@ int identity__find(struct identity *ret, const char *user) {
 #define GUARD_BYTES (64 * 1024) /* a multiple of every page size */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-/* Callers are single-threaded, and sleep while the child uses this and the stack below: one of each will do. */
+/* There is one caller at a time, which sleeps while the child uses this and the stack below: one of each will do. */
 static char candidate[PATH_MAX];
 
 struct launch {

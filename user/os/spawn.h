@@ -52,7 +52,7 @@ struct spawn_error {
 };
 
 /* 0 with pid and pidfd (also of a child that was killed before exec), or negative errno with *error, and nothing left
- * behind. For single-threaded callers. Signal mask and handlers of the child are the defaults; standard input is
+ * behind. One caller at a time, and other threads have all signals blocked. Signal mask and handlers of the child are the defaults; standard input is
  * /dev/null. */
 int spawn__run(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct spawn_error *error);
 

@@ -37,12 +37,15 @@ static bool take_from_lease(struct watch *watch, struct follow *follow, char lab
 }
 
 /*
- * Was this turn a job, and which? A worker that writes labels tells by a new one that is not "-"; for one that never does,
+ * Was this turn a job, and which? One that says "ready" is none, and its worker may tell so (see ebb/lease.h). A worker that
+ * writes labels tells by a new one that is not "-"; for one that never does,
  * every turn but the first (which says "ready") is a job. Labels are not trusted: they only name a row.
  */
 static bool was_job(struct watch *watch, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
   struct follow *follow = &watch->follows[event->worker];
   bool named;
+  if (event->labelled && !strncmp(event->label, EBB_LEASE_READY, sizeof(EBB_LEASE_READY) - 1))
+    return false;
   if (event->labelled)
     named = !jobstats__label_line(event->label, sizeof(event->label), label, EBB_LABEL_BYTES);
   else

@@ -8,6 +8,7 @@ int main(int argc, char **argv) {
 
   options__parse(&options, argc, argv);
   log__init("ebb-watch", options.verbose);
+  log__never_wait();
   if (options.doctor)
     return doctor__run(&options);
   return watch__run(&watch, &options) ? 1 : 0;

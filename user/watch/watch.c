@@ -248,6 +248,7 @@ static void protect(void) {
   unsigned long before;
   (void)selfprotect__open_files(&before);
   (void)selfprotect__lock_memory();
+  selfprotect__touch_stack();
   (void)selfprotect__oom_score_adj(OOM_SCORE_ADJ);
   (void)selfprotect__run_soon();
 }

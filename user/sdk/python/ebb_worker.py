@@ -48,6 +48,7 @@ LABEL_OFFSETS = 16, 128  # of an even and of an odd sequence number
 LABEL_BYTES = 112
 COPY_LABEL, COPY_THREAD = 16, 240
 NO_LABEL = "-"
+READY = b"0 -\n"  # what the copy says of the turn that is none
 
 
 class Retired(SystemExit):
@@ -93,7 +94,9 @@ class Lease:
         """Once, before the first fetch: says that the worker is ready. Returns when ebbd wants it to work."""
         if self._fd is not None:
             self._take()
+            self._say(READY, threading.get_native_id())
             self._release()
+            self._say(b"", 0)
 
     def job(self, label=NO_LABEL):
         """`with lease.job("invoice"):` holds the lease for one job of that kind."""
@@ -120,9 +123,7 @@ class Lease:
             self._sequence = self._newest()
         self._sequence += 1
         line = ("%d %s" % (self._sequence, self._last)).encode("utf-8", "replace")[: LABEL_BYTES - 1] + b"\n"
-        if self._own:
-            self._own[COPY_LABEL : COPY_LABEL + len(line)] = line
-            self._own[COPY_THREAD : COPY_THREAD + 4] = struct.pack("=I", threading.get_native_id())
+        self._say(line, threading.get_native_id())
         os.pwrite(self._fd, line, LABEL_OFFSETS[self._sequence & 1])
 
     def close(self):
@@ -146,6 +147,12 @@ class Lease:
     def __exit__(self, *_):
         if self._fd is not None:
             self._release()
+
+    def _say(self, line, thread):
+        """In our copy, for the turn of that thread; 0: nobody's."""
+        if self._own:
+            self._own[COPY_LABEL : COPY_LABEL + len(line)] = line
+            self._own[COPY_THREAD : COPY_THREAD + 4] = struct.pack("=I", thread)
 
     def _take(self):
         try:
