@@ -17,6 +17,7 @@ import signal  # noqa: E402
 
 from crew import begin, fewest_up, finish, no_signal_in_a_job, pids, settles, workers  # noqa: E402
 from ebbtest import BUILD, PATIENCE, Ebb, check, main, running, wait_for  # noqa: E402
+from machine import write  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "faulty/ebbd")
 POINTS = ["spared", "spared:3", "gate-known:2", "gate-open:2", "gate-known:3", "gate-open:3", "fenced", "told", "reaped",
@@ -220,6 +221,24 @@ def killed_while_all_are_busy():
         check(not ebb.signals(), f"and nobody was told to go: {ebb.signals()}")
 
 
+def board_lost():
+    """Who is a spare, nobody knows any more; and each of them may have fetched a job: none is kept waiting with it."""
+    with Ebb({"reports": {"size": 2, "spares": 1}}, watch=False) as ebb:
+        settles(ebb, 2, 1)
+        before = pids(ebb)
+        kill(ebb)
+        write(os.path.join(ebb.run_dir, "board"), "damaged")
+        ebb.start()
+        jobs = [ebb.order("reports", None, ["until", os.path.join(ebb.spool, "finish")]) for _ in before]
+        ebb.wait_audit(PATIENCE, ev="retire", reason="scale")  # one is too many: whether or not it has begun
+        finish(ebb)
+        for order in jobs:
+            ebb.done(order)
+        settles(ebb, 2, 1)
+        check(len(set(before.values()) & set(pids(ebb).values())) == 2, "and nobody else goes")
+        no_signal_in_a_job(ebb)
+
+
 def ends_at(point):
     with Ebb({"reports": {"size": 2, "spares": 1, "grace": "1s"}}, watch=False, start=False) as ebb:
         ebb.program, ebb.environ["EBB_FAULT"] = FAULTY, point
@@ -258,4 +277,4 @@ def ends_at_each_point():
 
 
 main(one_takes_over, burst, never_more_than_size, what_operators_ask_for, smaller_while_all_are_busy, reloads, late_ones,
-     killed, killed_while_all_are_busy, ends_at_each_point)
+     killed, killed_while_all_are_busy, board_lost, ends_at_each_point)

@@ -68,6 +68,20 @@ def with_the_watch():
         never_fewer_nor_more(ebb, 2)
 
 
+def nobody_asks_twice():
+    """While its successor is on its way, it comes over a limit: that is no reason to go before."""
+    slow = {"footprint_limit": "60M", "worker": ["--lease", "late", "--late", "2"]}
+    with Ebb({"reports": slow}) as ebb:
+        ebb.ready()
+        ebb.send("retire reports/0 refill=first id=one")
+        ebb.done(ebb.order("reports", 0, ["keep", 100]))
+        ebb.holds("reports", 0, 100)
+        check(answered(ebb, "one") == ("done", None), "answered")
+        check([r.get("by") for r in ebb.audit(ev="retire", slot=0)] == [None], f"asked out once: {ebb.audit(ev='retire')}")
+        settles(ebb, 1)
+        never_fewer_nor_more(ebb, 1)
+
+
 def busy():
     """The successor waits until the job ends."""
     with Ebb({"reports": {"size": 1}}, watch=False) as ebb:
@@ -234,5 +248,5 @@ def ends_at_each_point():
         ends_at(point)
 
 
-main(one_by_one, several_at_once_and_unnamed, with_the_watch, busy, beside_a_helper, with_spares, what_else_happens_meanwhile,
+main(one_by_one, several_at_once_and_unnamed, with_the_watch, nobody_asks_twice, busy, beside_a_helper, with_spares, what_else_happens_meanwhile,
      refills_are_held, who_dies_young, who_is_late, without_lease, ends_at_each_point)

@@ -7,8 +7,8 @@
 #include "fault.h"
 #include "fill.h"
 #include "hold.h"
-#include "limit.h"
 #include "log.h"
+#include "override.h"
 #include "pending.h"
 #include "publish.h"
 #include "reload.h"
@@ -242,9 +242,9 @@ static const char *do_hold(const struct call *call) {
 static const char *do_limit(const struct call *call) {
   if (no_place(call))
     return too_many;
-  limit__set(call->pool, call->command);
+  override__set(call->pool, call->command);
   accept(call, PENDING_NOW);
-  limit__record(call->keeper, call->pool, call->command);
+  override__record(call->keeper, call->pool, call->command);
   return NULL;
 }
 

@@ -5,7 +5,7 @@
 
 #include "board.h"
 #include "fault.h"
-#include "limit.h"
+#include "override.h"
 #include "text.h"
 
 /* All records begin with their sequence number, which is not compared. */
@@ -56,7 +56,7 @@ static void publish_pool(struct keeper *keeper, struct board *board, const struc
       .retire_signal = pool->config.retire_signal,
       .rolled_ns = pool->rolled_ns,
       .batch = pool->batch,
-      .rules = limit__rules(pool),
+      .rules = override__rules(pool),
   };
   (void)text__copy(now.name, sizeof(now.name), pool->config.name);
   store(keeper, &board->pools[pool->index], &now, sizeof(now));

@@ -17,8 +17,8 @@
 #include "clock.h"
 #include "ebb/lease.h"
 #include "fault.h"
-#include "limit.h"
 #include "log.h"
+#include "override.h"
 #include "pidfd.h"
 #include "procenv.h"
 #include "procstat.h"
@@ -86,7 +86,7 @@ static void restore_pool(struct keeper *keeper, uint32_t index, const struct boa
   pool->config.retire_signal = signal_of(record);
   pool->removed = config__pool_index(&keeper->config, record->name) < 0;
   if (!pool->removed)
-    limit__restore(pool, record);
+    override__restore(pool, record);
 }
 
 void takeover__roster(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-#include "limit.h"
+#include "override.h"
 
 #include "board.h"
 
-struct ebb_pool_rules limit__rules(const struct pool *pool) {
+struct ebb_pool_rules override__rules(const struct pool *pool) {
   struct ebb_pool_rules rules = pool->config.rules;
   if (pool->limited & BOARD_LIMITED_FOOTPRINT)
     rules.footprint_limit_bytes = pool->footprint_limit_bytes;
@@ -12,7 +12,7 @@ struct ebb_pool_rules limit__rules(const struct pool *pool) {
   return rules;
 }
 
-void limit__set(struct pool *pool, const struct command *command) {
+void override__set(struct pool *pool, const struct command *command) {
   if (command->defaults)
     pool->limited = 0;
   if (command->footprint_limited) {
@@ -25,7 +25,7 @@ void limit__set(struct pool *pool, const struct command *command) {
   }
 }
 
-void limit__restore(struct pool *pool, const struct board_pool *record) {
+void override__restore(struct pool *pool, const struct board_pool *record) {
   pool->limited = record->limited & (BOARD_LIMITED_FOOTPRINT | BOARD_LIMITED_RETAINED);
   pool->footprint_limit_bytes = record->rules.footprint_limit_bytes;
   pool->retained_limit_bytes = record->rules.retained_limit_bytes;
@@ -44,7 +44,7 @@ static void record(struct keeper *keeper, const struct pool *pool, const struct 
                                                       .text = text});
 }
 
-void limit__record(struct keeper *keeper, const struct pool *pool, const struct command *command) {
+void override__record(struct keeper *keeper, const struct pool *pool, const struct command *command) {
   uint64_t footprint = command->footprint_limit_bytes, retained = command->retained_limit_bytes;
   if (command->footprint_limited)
     record(keeper, pool, command, footprint == EBB_UNKNOWN ? "footprint off" : "footprint", footprint);
