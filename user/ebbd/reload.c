@@ -8,7 +8,7 @@
 #include "adopt.h"
 #include "cleanup.h"
 #include "log.h"
-#include "meminfo.h"
+#include "memcg.h"
 #include "roster.h"
 #include "source.h"
 #include "worker.h"
@@ -18,7 +18,7 @@ static struct config fresh; /* large; read here, so that a bad one never touches
 int reload__load(struct config *ret, const char *path, struct config_error *error) {
   static struct sources sources;
   struct meminfo memory;
-  int failed = meminfo__read(&memory);
+  int failed = memory__read(&memory); /* percentages are of what there is for us */
   if (failed) {
     (void)snprintf(error->text, sizeof(error->text), "/proc/meminfo: %s", strerror(-failed));
     return failed;

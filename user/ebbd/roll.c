@@ -4,7 +4,7 @@
 #include "crew.h"
 #include "headroom.h"
 #include "hold.h"
-#include "meminfo.h"
+#include "memcg.h"
 #include "succession.h"
 #include "worker.h"
 
@@ -84,7 +84,7 @@ static bool has_headroom(struct keeper *keeper, const struct pool *pool) {
     if (worker__present(slot) && slot->fresh_bytes != EBB_UNKNOWN && slot->fresh_bytes > fresh_bytes)
       fresh_bytes = slot->fresh_bytes;
   }
-  return pool->config.rules.refill == EBB_REFILL_AUTO && fresh_bytes && !meminfo__read(&memory) &&
+  return pool->config.rules.refill == EBB_REFILL_AUTO && fresh_bytes && !memory__read(&memory) &&
          headroom__has(memory.available_bytes, (starting + 1) * fresh_bytes, keeper->config.rules.reserve_bytes);
 }
 

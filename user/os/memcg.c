@@ -152,3 +152,22 @@ int memcg__read(const struct memcg *memcg, uint64_t *ret_limit_bytes, uint64_t *
   *ret_left_bytes = least.left;
   return 0;
 }
+
+int memory__read_in(const struct memcg *memcg, struct meminfo *ret) {
+  uint64_t limit_bytes, left_bytes;
+  struct meminfo found;
+  int error = meminfo__read(&found);
+  if (error)
+    return error;
+  if (!memcg__read(memcg, &limit_bytes, &left_bytes)) {
+    found.total_bytes = limit_bytes < found.total_bytes ? limit_bytes : found.total_bytes;
+    found.available_bytes = left_bytes < found.available_bytes ? left_bytes : found.available_bytes;
+  }
+  *ret = found;
+  return 0;
+}
+
+int memory__read(struct meminfo *ret) {
+  struct memcg memcg;
+  return memcg__find(&memcg) ? meminfo__read(ret) : memory__read_in(&memcg, ret);
+}

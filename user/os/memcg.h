@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "meminfo.h"
+
 struct memcg {
   char path[PATH_MAX]; /* directory of the cgroup that we are in; empty: none found */
   size_t top;          /* bytes of it that name the mount: nothing above that is seen */
@@ -26,5 +28,11 @@ int memcg__find_in(struct memcg *ret, const char *cgroup_path, const char *mount
  * while. 0, or -ENOENT: nothing limits us, or it cannot be read.
  */
 int memcg__read(const struct memcg *memcg, uint64_t *ret_limit_bytes, uint64_t *ret_left_bytes);
+
+/* What there is for us, and is available: the host's memory, or less where a container leaves us less. Of ours, found anew: for
+ * who asks now and then. 0 or negative errno. */
+int memory__read(struct meminfo *ret);
+/* The same by a memcg that was found before. */
+int memory__read_in(const struct memcg *memcg, struct meminfo *ret);
 
 #endif

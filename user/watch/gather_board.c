@@ -65,10 +65,11 @@ static bool same_worker(const struct follow *follow, const struct board_slot *re
   return follow->generation == record->generation && follow->pid == record->pid;
 }
 
-/* Until the board shows what became of a command, its worker counts as on its way out. */
+/* Until the board shows what became of a command, its worker counts as on its way out; so does one whose successor comes. */
 static uint32_t state_of(struct follow *follow, const struct board_slot *record, uint64_t now_ns) {
   follow->unseen = record->state == EBB_SLOT_SERVING && follow->asked && now_ns - follow->asked_ns < ASKED_NS;
-  return follow->unseen ? EBB_SLOT_DUE : record->state;
+  bool marked = record->state == EBB_SLOT_SERVING && record->first;
+  return follow->unseen || marked ? EBB_SLOT_DUE : record->state;
 }
 
 /* Likewise: it has been ordered now, so that no turn that ended before ebbd has written it is taken for one after it. */

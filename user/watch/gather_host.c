@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "log.h"
-#include "meminfo.h"
 #include "watch.h"
 
 /* After a reload: totals of two files say nothing together. */
@@ -41,26 +40,13 @@ static void gather_moved(struct watch *watch, uint64_t now_ns) {
   watch->host.reclaim_moved = moved__sample(&watch->moved, now_ns, pages);
 }
 
-/* The workers live in the container that ebbd, and so we, are in: what it leaves them may be less than the host's. */
-static void gather_container(struct watch *watch) {
-  struct ebb_host_facts *host = &watch->host;
-  uint64_t limit_bytes, left_bytes;
-  if (memcg__read(&watch->memcg, &limit_bytes, &left_bytes))
-    return;
-  if (limit_bytes < host->mem_total_bytes)
-    host->mem_total_bytes = limit_bytes;
-  if (left_bytes < host->mem_available_bytes)
-    host->mem_available_bytes = left_bytes;
-}
-
 void gather__host(struct watch *watch, uint64_t now_ns) {
-  struct meminfo memory;
+  struct meminfo memory; /* that the workers have, who live in the container that ebbd, and so we, are in */
   watch->host.now_ns = now_ns;
-  if (meminfo__read(&memory) == 0) {
+  if (memory__read_in(&watch->memcg, &memory) == 0) {
     watch->host.mem_total_bytes = memory.total_bytes;
     watch->host.mem_available_bytes = memory.available_bytes;
   }
-  gather_container(watch);
   gather_pressure(watch, now_ns);
   gather_moved(watch, now_ns);
   watch->host.drops = watch->sensor->ops->drops(watch->sensor);
