@@ -310,7 +310,7 @@ static void budget(void **state) {
       {"min_ready: the next", budget_and_min_ready, "budget/0"},
       {"unleased: the next", budget_and_unleased, "budget/0"},
       {"strikes are not asked", budget_and_strikes, "budget/1"},
-      {"the baseline is not asked", budget_and_baseline, "budget/1"},
+      {"as much as a fresh one: its successor would hold it again", budget_and_baseline, "budget/0"},
       {"private unknown: nobody goes in its place", budget_and_private_unknown, "?1"},
       {"private unknown: as many as are needed", budget_and_nothing_known, "?1 ?0"},
       {"nothing private: the next", budget_and_private_nothing, "budget/0"},

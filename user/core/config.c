@@ -45,7 +45,7 @@ struct reading {
 /* Say what is wrong there. What libinih's handlers return for "stop" is 0. */
 __attribute__((format(printf, 3, 4))) static int fail(struct reading *reading, unsigned line, const char *format, ...) {
   struct text text = TEXT(reading->error->text);
-  char said[400];
+  char said[480];
   va_list arguments;
   va_start(arguments, format);
   (void)vsnprintf(said, sizeof(said), format, arguments);
@@ -210,7 +210,7 @@ static int begin_section(struct reading *reading, const char *name) {
 }
 
 struct names {
-  char text[300];
+  char text[400];
 };
 
 static struct names names_of(enum config_section section) {

@@ -84,6 +84,11 @@ static uint64_t least_limit(const struct judgement *judgement, uint32_t pool) {
   return whole;
 }
 
+uint64_t guard__fresh_bytes(const struct judgement *judgement, uint32_t pool) {
+  uint64_t least = least_limit(judgement, pool);
+  return least == EBB_UNKNOWN ? 0 : least;
+}
+
 bool guard__below_baseline(const struct judgement *judgement, uint32_t pool) {
   uint64_t limit = judgement->in->pool_rules[pool].footprint_limit_bytes, least = least_limit(judgement, pool);
   return least != EBB_UNKNOWN && limit < least;

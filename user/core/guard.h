@@ -32,6 +32,8 @@ uint64_t guard__age_ns(const struct judgement *judgement, uint32_t worker);
 uint64_t guard__gain_over(const struct judgement *judgement, uint32_t worker);
 /* What is known of its private bytes, however old, speaks against the claim. */
 bool guard__is_refuted(const struct judgement *judgement, const struct claim *claim);
+/* A worker of the pool that holds no more than this holds as much as the one that would take its place. 0: not known. */
+uint64_t guard__fresh_bytes(const struct judgement *judgement, uint32_t pool);
 /* The pool's footprint_limit is refused. */
 bool guard__below_baseline(const struct judgement *judgement, uint32_t pool);
 /* Read lately enough to act by, and after what it was last ordered to give back. A read that failed is fresh, and unknown. */

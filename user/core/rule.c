@@ -56,6 +56,8 @@ struct claim run__claim(const struct run *run, enum reason rule, uint32_t worker
     claim.private_over_bytes = run__rules(run, worker)->footprint_limit_bytes;
   if (rule == REASON_RETAINED)
     claim.private_over_bytes = run__rules(run, worker)->retained_limit_bytes;
+  if (rule == REASON_BUDGET) /* its successor would take the rest again at once */
+    claim.private_over_bytes = guard__fresh_bytes(&run->judgement, run__facts(run, worker)->pool);
   if (rule == REASON_CONTRIBUTION)
     claim.private_over_bytes = guard__gain_over(&run->judgement, worker);
   if (rule == REASON_PRESSURE)
