@@ -70,6 +70,16 @@ def in_force_until_taken_back():
         ebb.configure()
         ebb.command("reload")
         check(limits(ebb, "nobody") == (9, 0, []), f"a pool that comes back has the limits of the file: {ebb.status()}")
+        limit(ebb, "thumbs footprint=1G")
+        release = os.path.join(ebb.home, "release")
+        order = ebb.order("thumbs", 0, ["until", release])
+        ebb.wait_journal(PATIENCE, ev="start", order=order)
+        for gone in ({name: pools[name] for name in ("reports", "nobody")}, None):
+            ebb.configure(gone)
+            ebb.command("reload")
+        check(limits(ebb, "thumbs") == (7, 0, []), f"also when it was only about to go: {ebb.status()}")
+        write(release, "")
+        ebb.done(order)
         for line in ("limit reports", "limit reports default footprint=1M", "limit reports footprint=10%",
                      "limit reports footprint=0", "limit nosuch footprint=1M"):
             check(ebb.command(line)["ev"] == "refused", f"{line} is no command")

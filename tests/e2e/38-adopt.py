@@ -352,6 +352,7 @@ def that_dies_while_it_adopts():
             check(bool(ebb.audit(ev="takeover", pid=one.pid)) == adopted, f"{fault}: adopted {adopted}")
             if not adopted:
                 check(not ebb.leases() and one.poll() is None, f"{fault}: as if nothing had been said: {ebb.leases()}")
+                check(read(glob.glob(ebb.lease_path("a", "*"))[0])[0] == "R", f"{fault}: nor is it told to go")
                 ebb.adopt("a", one)
             if fault == "accepted":
                 ebb.wait_audit(PATIENCE, ev="done", id="adopt")

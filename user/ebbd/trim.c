@@ -31,10 +31,6 @@ void trim__record(struct keeper *keeper, const struct slot *slot, const struct c
                &(struct audit_record){.event = AUDIT_TRIM, .id = command->id, .worker = &worker, .by = command->by});
 }
 
-void trim__over(struct slot *slot) {
-  slot->trim_end_ns = 0;
-}
-
 void trim__turn(struct slot *slot, uint64_t now_ns) {
   if (now_ns < trim__deadline(slot))
     return;
@@ -42,7 +38,7 @@ void trim__turn(struct slot *slot, uint64_t now_ns) {
     slot->trim_end_ns = now_ns + RETRY_NS;
     return;
   }
-  trim__over(slot);
+  slot->trim_end_ns = 0;
   FAULT(TRIM_OVER);
 }
 

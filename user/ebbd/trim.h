@@ -12,9 +12,7 @@
 /* Write it. NULL, or why not (then nothing has changed). */
 const char *trim__order(struct slot *slot, uint64_t now_ns);
 void trim__record(struct keeper *keeper, const struct slot *slot, const struct command *command);
-/* Another order has been written. */
-void trim__over(struct slot *slot);
-/* Write R when its time is over. */
+/* Write R when its time is over, and the worker still serves: else its order is another one. */
 void trim__turn(struct slot *slot, uint64_t now_ns);
 /* When that is; UINT64_MAX: it does not stand. */
 uint64_t trim__deadline(const struct slot *slot);

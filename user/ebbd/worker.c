@@ -182,7 +182,6 @@ bool worker__ask_out(struct keeper *keeper, struct slot *slot, const struct reti
       worker__record_retire(keeper, slot, why);
     slot->reason = why->reason;
     (void)lease__order(slot->lease_fd, EBB_ORDER_EXIT);
-    trim__over(slot);
     FAULT(ORDERED);
     worker__step(slot, SLOT_ASKED_OUT, now_ns);
     if (!try_fence(keeper, slot, now_ns)) {
