@@ -76,7 +76,7 @@ class Scene:
         ebb = self.ebb
         ebb.start()
         check(ebb.command(f"adopt f {self.start_foreign()}")["ev"] == "done", "f has its worker")
-        ebb.order("f", 0, ["work", 0])
+        ebb.order("f", 0, ["work", 1.5])  # long enough to be seen at it
         ebb.ready()
         self.pids = {(r["pool"], r["slot"]): r["pid"] for r in ebb.audit(ev="ready")}
         self.helped = ebb.order("a", 0, ["helper_until", self.release], ["leave", 0])

@@ -202,7 +202,7 @@ const char *adopt__take(struct keeper *keeper, struct pool *pool, pid_t pid, uin
   int lease_fd = name_lease(keeper, slot, theirs);
   if (lease_fd < 0)
     return "no-lease";
-  (void)steal_fd(&theirs);
+  (void)steal_fd(&theirs); /* which is that one, where it had one */
   slot->lease_fd = lease_fd;
   slot->pid = pid;
   slot->pidfd = steal_fd(&pidfd);

@@ -91,8 +91,9 @@ static bool all_empty(struct keeper *keeper, const struct pending *pending) {
 
 /* Pieces of work come and go, and those who are adopted come when somebody says so: neither is waited for. */
 static bool is_filled(const struct slot *slot) {
+  bool goes = slot->state == EBB_SLOT_RETIRING || (slot->state == EBB_SLOT_LEAVING && slot->holds);
   return slot->pool->config.rules.mode != EBB_MODE_SERVICE ||
-         (worker__present(slot) && slot->state != EBB_SLOT_STARTING);
+         (worker__present(slot) && slot->state != EBB_SLOT_STARTING && !goes);
 }
 
 /* Every slot that is wanted has a worker that is up, and no other slot has one. */
