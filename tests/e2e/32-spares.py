@@ -211,6 +211,7 @@ def killed_while_all_are_busy():
         ebb.start()
         due = ebb.wait_audit(PATIENCE, ev="due", reason="scale")
         check(len(ebb.audit(ev="takeover")) == 3 and due["slot"] == 2, f"the highest number is too many: {due}")
+        check(ebb.command("note watch text=seen")["ev"] == "done" and not ebb.audit(ev="resume"), "and stays so")
         os.kill(jobs[0][1], signal.SIGKILL)
         ebb.wait_audit(PATIENCE, ev="resume", slot=2)  # now it is needed
         finish(ebb, "finish-2")

@@ -102,6 +102,52 @@ def busy():
         check(answered(ebb, "one") == ("done", None), "answered")
         settles(ebb, 1)
         never_fewer_nor_more(ebb, 1)
+        check(not ebb.audit(ev="refill", slot=0, generation=2), "and nobody was started in vain")
+
+
+def slow_to_leave():
+    """What the last one has left behind is still there: the next successor has another place."""
+    with Ebb({"reports": {"size": 2, "grace": "4s"}}, watch=False) as ebb:
+        settles(ebb, 2)
+        ebb.done(ebb.order("reports", 0, ["daemon", 1]))
+        ebb.send("retire reports/0 refill=first id=one")
+        ebb.wait_audit(PATIENCE, ev="exited", slot=0)
+        ebb.send("retire reports/1 refill=first id=two")
+        check(answered(ebb, "two") == ("done", None), "answered")
+        check(sorted(workers(ebb)) == [0, 2, 3] and answer(ebb, "one") is None, f"meanwhile: {workers(ebb)}")
+        check(answered(ebb, "one") == ("done", None), "and then the first")
+        settles(ebb, 2)
+        never_fewer_nor_more(ebb, 2)
+
+
+def killed():
+    """Before its successor is there, and when that waits for the end of a job: the mark says what to go on with."""
+    slow = {"size": 2, "worker": ["--lease", "late", "--late", "1"]}
+    with Ebb({"reports": slow}, watch=False) as ebb:
+        settles(ebb, 2)
+        ebb.send("retire reports/0 refill=first id=one")
+        ebb.wait_audit(PATIENCE, ev="refill", slot=2)
+        ebb.process.kill()
+        ebb.process.wait()
+        ebb.start()
+        ebb.done(ebb.order("reports", 2, ["work", 0]))  # it came while nobody looked, or not: now it is known
+        check(answered(ebb, "one") == ("done", None), "answered")
+        settles(ebb, 2)
+        check(ebb.audit(ev="ready", slot=2)[0]["t"] <= ebb.audit(ev="fenced", slot=0)[0]["t"], "the successor was first")
+        order, pid = begin(ebb, 1)
+        ebb.send("retire reports/1 refill=first id=two")
+        ebb.wait_audit(PATIENCE, ev="due", slot=1)
+        ebb.process.kill()
+        ebb.process.wait()
+        ebb.start()
+        wait_for(lambda: len(ebb.audit(ev="due", slot=1)) == 2, PATIENCE, "due again")
+        check(ebb.audit(ev="due", slot=1)[1]["reason"] == "request", "for the same reason")
+        finish(ebb)
+        check(ebb.done(order)["pid"] == pid, "its job is finished")
+        check(answered(ebb, "two") == ("done", None), "answered")
+        settles(ebb, 2)
+        check(len(ebb.audit(ev="refill")) == 4 and len(ebb.audit(ev="exited")) == 2, "nobody else came or went")
+        no_signal_in_a_job(ebb)
 
 
 def beside_a_helper():
@@ -248,5 +294,5 @@ def ends_at_each_point():
         ends_at(point)
 
 
-main(one_by_one, several_at_once_and_unnamed, with_the_watch, nobody_asks_twice, busy, beside_a_helper, with_spares, what_else_happens_meanwhile,
+main(one_by_one, several_at_once_and_unnamed, with_the_watch, nobody_asks_twice, busy, slow_to_leave, killed, beside_a_helper, with_spares, what_else_happens_meanwhile,
      refills_are_held, who_dies_young, who_is_late, without_lease, ends_at_each_point)

@@ -84,7 +84,7 @@ static int rank(const struct slot *slot, bool too_many_serve) {
                                             : 4; /* nobody, or somebody who is leaving */
 }
 
-static void close_one(struct keeper *keeper, const struct pool *pool) {
+static void close_one(struct keeper *keeper, const struct pool *pool, bool by_number) {
   uint32_t serving = 0;
   struct slot *chosen = NULL;
   for_each_slot_of(slot, keeper, pool) serving += slot->closed != PLACE_SURPLUS && crew__serves(slot);
@@ -92,7 +92,7 @@ static void close_one(struct keeper *keeper, const struct pool *pool) {
   for_each_slot_of(slot, keeper, pool) {
     if (slot->closed == PLACE_SURPLUS)
       continue;
-    int by_rank = chosen ? rank(slot, too_many) - rank(chosen, too_many) : 1;
+    int by_rank = !chosen ? 1 : by_number ? 0 : rank(slot, too_many) - rank(chosen, too_many);
     if (by_rank > 0 || (by_rank == 0 && slot->number > chosen->number))
       chosen = slot;
   }
@@ -100,12 +100,16 @@ static void close_one(struct keeper *keeper, const struct pool *pool) {
     chosen->closed = PLACE_SURPLUS;
 }
 
-bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
+static bool balance(struct keeper *keeper, struct pool *pool, bool by_number, uint64_t now_ns) {
   struct crew crew = crew__of(keeper, pool);
   uint64_t places = crew.places, wanted = places_for(pool, pool->size, crew.first);
   for (; places > wanted; places--)
-    close_one(keeper, pool);
+    close_one(keeper, pool, by_number && wanted == pool->size);
   return open_places(keeper, pool, wanted - places, false, now_ns);
+}
+
+bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
+  return balance(keeper, pool, false, now_ns);
 }
 
 bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now_ns) {
@@ -116,7 +120,7 @@ bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now
 
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns) {
   pool->size = size;
-  return roster__balance(keeper, pool, now_ns);
+  return balance(keeper, pool, true, now_ns);
 }
 
 static int split(const char *line, char *space, size_t space_bytes, const char **words, size_t n_words) {

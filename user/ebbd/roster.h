@@ -30,7 +30,8 @@ int roster__apply(struct keeper *keeper, const struct config_pool *config, uint6
 bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
 /* Open what is missing, and only what can be filled at once: no places that somebody is still leaving. */
 bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
-/* Make the pool that large, and balance it. */
+/* Make the pool that large, and balance it; but one with neither spares nor successors on their way closes its highest
+ * numbers, whatever is there. */
 bool roster__resize(struct keeper *keeper, struct pool *pool, uint32_t size, uint64_t now_ns);
 bool roster__has_room(struct keeper *keeper, const struct pool *pool, uint64_t size);
 /* No slot has a worker, or anything of one. */
