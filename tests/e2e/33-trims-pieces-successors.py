@@ -6,6 +6,7 @@ start only when it fits, and is a successor there before its predecessor goes, w
 Actors: ebbd and ebb-watch; pools of Python workers, of which some let go of what they hold when they are told to; a pool of
 pieces of work that take 100 MiB each, in a memory cgroup that has room for two of them.
 """
+# once: sweeps see neither the ends of short turns nor the peak of a short piece
 import json
 import os
 import signal

@@ -242,7 +242,8 @@ def with_spares():
 
 
 def over_a_restart():
-    with Ebb({"reports": {"refill": "auto", "size": 3}}, watch=False) as ebb:
+    # One that comes to its lease between two ebbds counts as up after ready_timeout.
+    with Ebb({"reports": {"refill": "auto", "size": 3, "ready_timeout": "5s"}}, watch=False) as ebb:
         settles(ebb, 3)
         before = pids(ebb)
         order, pid = begin(ebb, 0)
