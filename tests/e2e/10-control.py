@@ -6,6 +6,7 @@ exit: is each answered in the audit, and are the pools at size afterwards?
 Actors: ebbd and ebb-watch; pools a (three workers) and b (one); the test as several deploy scripts that write into the
 FIFO.
 """
+# once: what is said and answered does not depend on the sensor
 # exclusive: a flood
 import os
 import sys

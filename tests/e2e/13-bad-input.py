@@ -7,6 +7,7 @@ that allows too few processes; without BPF, as an ordinary user, without pressur
 or trace; and beside another ebbd in the same run directory. Pool good, which has nothing wrong with it, is always there
 to see that it is left out of it. A bystander, started by the test, whose pid is forged into a board.
 """
+# once: nothing of it reaches a sensor
 import os
 import sys
 

@@ -5,6 +5,7 @@
 Actors: ebbd without the watch; pools whose workers write down who they are, where, and with what environment; one that
 ignores the retire signal, one that ends with a code that means recycled, one that does not; a reload.
 """
+# once: no watch takes part
 import os
 import sys
 

@@ -6,6 +6,7 @@ Actors: ebbd and ebb-watch outside; inside a memory cgroup with a small limit an
 Python workers, of which one has to be there) and thumbs (one, which has to be), each of which loses a worker, and a process
 of the test that keeps writing to more memory than fits. Retirements are held: this is about starts.
 """
+# once: pressure is none of the sensor
 # exclusive: makes memory pressure
 import os
 import sys

@@ -6,6 +6,7 @@ ever interrupting one, whatever is asked for meanwhile and whoever dies?
 Actors: ebbd; pieces that do one order and end, with and without their lease; an operator; the test in place of the watch,
 where ebbd believes that there is one; the watch itself.
 """
+# once: the watch counts no turns here
 import os
 import sys
 

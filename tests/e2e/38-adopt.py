@@ -7,6 +7,7 @@ Actors: ebbd, mostly without the watch; the test as the supervisor that starts w
 theirs, and says `adopt`; workers in Python with a lease, without, and pre-forking ones that are told by a signal; processes
 that are none; a refill_command that asks the supervisor.
 """
+# once: no watch takes part
 import os
 import sys
 
