@@ -278,17 +278,22 @@ class Run:
         return n
 
     def longest_gap_s(self):
-        """Between the end of a slot's worker and the start of the next, from the audit; None: no slot was empty."""
-        ended, longest = {}, None
+        """In which a pool was short of a worker, from the audit; None: no worker has gone."""
+        there, size, short_since, longest = collections.Counter(), {}, {}, None
         shown = self.ebb("events", "--json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for line in shown.stdout.splitlines():
             record = json.loads(line)
-            slot = record.get("pool"), record.get("slot")
-            at = datetime.datetime.strptime(record["t"], "%Y-%m-%dT%H:%M:%S.%fZ")
+            pool, at = record.get("pool"), datetime.datetime.strptime(record["t"], "%Y-%m-%dT%H:%M:%S.%fZ")
             if record["ev"] == "exited":
-                ended[slot] = at
-            elif record["ev"] == "refill" and slot in ended:
-                longest = max(longest or 0.0, (at - ended.pop(slot)).total_seconds())
+                size.setdefault(pool, there[pool])
+                there[pool] -= 1
+                longest = longest or 0.0
+                if there[pool] < size[pool]:
+                    short_since.setdefault(pool, at)
+            elif record["ev"] == "refill":
+                there[pool] += 1
+                if pool in short_since and there[pool] >= size[pool]:
+                    longest = max(longest, (at - short_since.pop(pool)).total_seconds())
         return longest
 
     def show_sawtooth(self):
@@ -317,7 +322,7 @@ def table(off, on):
         row("workers refilled", off.refilled, on.refilled),
         row("peak footprint of all workers", f"{off.peak / MIB:.0f} MiB", f"{on.peak / MIB:.0f} MiB",
             f"{off.peak / on.peak:.1f} to 1" if on.peak else ""),
-        row("longest time a slot was empty", gap(off), gap(on)),
+        row("longest time short of a worker", gap(off), gap(on)),
     ])
 
 
