@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../../tests/lib"))
-from machine import Skip, memory_cgroup, pressure_cgroup, read, write  # noqa: E402
+from machine import memory_cgroup, pressure_cgroup, read  # noqa: E402
 
 MIB = 1 << 20
 EVERY_S = 0.2
