@@ -56,9 +56,12 @@ class Loans:
 
 
 def remove_cgroup(path):
-    """End what is in it (only the test ever put anything there), then remove it."""
+    """End what is in it and beneath it (only the test ever put anything there), then remove it."""
     deadline = time.monotonic() + 10
     while os.path.isdir(path):
+        for name in os.listdir(path):
+            if os.path.isdir(os.path.join(path, name)):
+                remove_cgroup(os.path.join(path, name))
         try:
             os.rmdir(path)
         except OSError as error:

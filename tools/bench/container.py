@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../../tests/lib"))
-from machine import Skip, memory_cgroup, pressure_cgroup, read, write  # noqa: E402
+from machine import memory_cgroup, pressure_cgroup, read  # noqa: E402
 
 MIB = 1 << 20
 EVERY_S = 0.2
@@ -37,10 +37,11 @@ class Sample:
         stat = fields(os.path.join(memory, "memory.stat"))
         if "total_rss" in stat:  # version 1
             self.resident = stat["total_rss"] + stat["total_shmem"]
-            self.swap = stat["total_swap"]
+            self.swap, self.refaults = stat["total_swap"], stat["total_workingset_refault_anon"]
         else:
             self.resident = stat["anon"] + stat["shmem"]
             self.swap = int(read(os.path.join(memory, "memory.swap.current")))
+            self.refaults = stat["workingset_refault_anon"]
         self.some_us, self.full_us = pressure_us(os.path.join(pressed, "memory.pressure"))
         self.cpu_us = fields(os.path.join(pressed, "cpu.stat"))["usage_usec"]
         self.swapped_out = fields("/proc/vmstat")["pswpout"]
@@ -62,7 +63,10 @@ class Usage:
         self.mean = sum(sample.held for sample in samples) / len(samples)
         self.peak_resident = max(sample.resident for sample in samples)
         self.peak_swap = max(sample.swap for sample in samples)
-        self.swap_written = (last.swapped_out - first.swapped_out) * os.sysconf("SC_PAGE_SIZE")
+        # At most: no more than the whole machine wrote, and no more than came to be there, or had been read before.
+        rises = sum(max(0, b.swap - a.swap) for a, b in zip(samples, samples[1:]))
+        page = os.sysconf("SC_PAGE_SIZE")
+        self.swap_written = min((last.swapped_out - first.swapped_out) * page, rises + (last.refaults - first.refaults) * page)
         self.some = (last.some_us - first.some_us) / 1e6 / self.seconds
         self.full = (last.full_us - first.full_us) / 1e6 / self.seconds
         self.cpu_s = (last.cpu_us - first.cpu_us) / 1e6

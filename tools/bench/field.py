@@ -10,12 +10,12 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[1:1] = [HERE, os.path.join(HERE, "../demo")]
-from container import MIB, Container, Skip, Usage  # noqa: E402
+from container import MIB, Container, Usage  # noqa: E402
 from fault import machine  # noqa: E402
 from plot import Plot, table, write_csv  # noqa: E402
 
 from demo import package_lists  # noqa: E402
-from machine import Loans, read, swap_file, write  # noqa: E402
+from machine import Loans, Skip, read, swap_file, write  # noqa: E402
 
 __all__ = ["HERE", "MIB", "PYTHON", "Container", "Ebbd", "Keeper", "Loans", "Plot", "Skip", "Usage", "judged", "machine", "main",
            "package_lists", "read", "swap_file", "table", "write", "write_csv"]
@@ -94,7 +94,8 @@ def main(name, description, measure, swap_mib=0):
     parser.add_argument("--bin", default="build")
     parser.add_argument("--only", metavar="RUN,RUN", type=lambda text: text.split(","), help="these runs of the table")
     parser.add_argument("--quick", action="store_true", help="a short round: shows that it works, not who is better")
-    parser.add_argument("--stretch", type=float, default=1, metavar="N", help="on a slow machine: jobs arrive so many times slower")
+    parser.add_argument("--stretch", type=float, default=1, metavar="N",
+                        help="on a slow machine: jobs arrive so many times slower")
     parser.add_argument("--keep", action="store_true", help="leave the logs of all runs, and say where")
     args = parser.parse_args()
     args.bin = os.path.abspath(args.bin)

@@ -139,8 +139,8 @@ def keep(results, build):
 
 def measure(args):
     args.seconds = QUICK_SECONDS if args.quick else SECONDS
-    print(f"{len(schedule(args.seconds))} jobs in {args.seconds * args.stretch:g} s, seed {SEED}, over {os.path.getsize(args.lists) // MIB} MiB "
-          f"of package lists; container of {CONTAINER_MIB} MiB, swap of {SWAP_MIB} MiB in a file", flush=True)
+    print(f"{len(schedule(args.seconds))} jobs in {args.seconds * args.stretch:g} s, seed {SEED}, over "
+          f"{os.path.getsize(args.lists) // MIB} MiB of package lists; container of {CONTAINER_MIB} MiB, swap of {SWAP_MIB} MiB in a file", flush=True)
     results, notes = [], [f"{SPARE}: a plain keeper, without limit"]
     with Server(args.folder) as server:
         for title, tool, limit_mib in [(SPARE, Nothing, None), *((tool.title, tool, CONTAINER_MIB) for tool in TOOLS)]:

@@ -111,8 +111,8 @@ class Result:
 
     def record(self):
         u = self.usage
-        return (self.title, self.pieces, self.done, round(self.seconds, 2), round(u.cpu_s, 2), round(self.cpu_use, 4), u.peak, round(u.mean), u.swap_written, round(u.some, 5),
-                round(u.full, 5))
+        return (self.title, self.pieces, self.done, round(self.seconds, 2), round(u.cpu_s, 2), round(self.cpu_use, 4),
+                u.peak, round(u.mean), u.swap_written, round(u.some, 5), round(u.full, 5))
 
 
 def run(title, kind, limit_mib, args, pieces, patience_s):
