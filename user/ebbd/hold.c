@@ -42,7 +42,8 @@ static bool end(uint64_t *hold_ns, uint64_t now_ns) {
 void hold__turn(struct keeper *keeper, uint64_t now_ns) {
   for_each_pool(pool, keeper) {
     bool retire = end(&pool->hold_retire_ns, now_ns);
-    bool refill = end(&pool->hold_refill_ns, now_ns) | end(&pool->hold_watch_ns, now_ns);
+    bool refill = end(&pool->hold_refill_ns, now_ns);
+    refill |= end(&pool->hold_watch_ns, now_ns);
     if (!retire && (!refill || hold__refill_until_ns(pool)))
       continue;
     const struct audit_worker worker = {.pool = pool->config.name, .slot = -1};
