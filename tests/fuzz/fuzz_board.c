@@ -61,7 +61,7 @@ static void fill_board(uint64_t now_ns) {
                             .n_slots = WORKERS,
                             .watch_pid = 1,
                             .started_ns = 1,
-                            .rules = {1ULL << 35, 1 << 20, 15 * NS_PER_SEC, 100, 50},
+                            .rules = {1ULL << 35, 1 << 20, 15 * NS_PER_SEC, 100, 50, 0, 0},
                             .pressure_source = "/proc/pressure/memory"};
   struct board_pool pool = {.size = 2,
                             .name = "reports",
