@@ -366,6 +366,7 @@ def that_dies_while_it_adopts():
 ASKS = """#!/bin/sh
 env > "$0.$EBB_SLOT.$$.new"
 id -u >> "$0.$EBB_SLOT.$$.new"
+echo "umask $(umask)" >> "$0.$EBB_SLOT.$$.new"
 cut -d' ' -f6 /proc/self/stat | sed "s/^/session /; s/ $$\\$/ its-own/" >> "$0.$EBB_SLOT.$$.new"
 mv "$0.$EBB_SLOT.$$.new" "$0.$EBB_SLOT.$$"
 [ ! -e "$0.fails" ] || exit 3
@@ -396,7 +397,7 @@ class Asking(Supervisor):
 
 
 def somebody_is_asked():
-    with Asking(size=2) as ebb:
+    with Asking(size=2, umask="027") as ebb:
         ebb.start()
         said = read(ebb.wait_calls(1)[0]).splitlines()
         ebb.wait_calls(1, 1)
@@ -404,6 +405,7 @@ def somebody_is_asked():
         wanted = {"EBB_POOL": "a", "EBB_SLOT": "0", "EBB_RUN_DIR": os.path.realpath(ebb.run_dir)}
         check({key: value for key, value in environ.items() if key.startswith("EBB_")} == wanted, f"told so: {environ}")
         check(str(USER.pw_uid) in said and "session its-own" in said, f"as the user, by itself: {said}")
+        check("umask 0027" in said, f"as the pool's workers leave out of modes: {said}")
         one = ebb.worker_of("a")
         ebb.adopt("a", one)
         check(len(ebb.audit(ev="summon")) == 2, f"said: {ebb.audit(ev='summon')}")

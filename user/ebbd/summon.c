@@ -62,6 +62,8 @@ static int run(struct keeper *keeper, struct slot *slot, struct spawn_error *err
       .new_group = true,
       .keep_fd = -1,
       .open_files = keeper->open_files,
+      .masks = true,
+      .umask = pool->config.umask,
   };
   int r = spawn__run(&spawn, &summon->pid, &summon->pidfd, error);
   if (r)
