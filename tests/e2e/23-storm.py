@@ -203,7 +203,11 @@ def calm_down(ebb):
     """Take back all that was ordered."""
     lines = ["resume all", *(f"refill {pool}" for pool in PATTERNS), *(f"scale {pool} {SIZE}" for pool in PATTERNS)]
     wait_for(lambda: heard(ebb, *lines), PATIENCE, "ebbd reads")
-    wait_for(lambda: full(ebb), PATIENCE, "all pools are at size")
+    try:
+        wait_for(lambda: full(ebb), PATIENCE, "all pools are at size")
+    except Failure:
+        print(ebb.ebb("status"))  # which worker is missing, and what is there in its place
+        raise
 
 
 def no_processor():
