@@ -55,6 +55,8 @@ struct tape_facts {
 
 /* As at the begin of a session. */
 void tape_facts__init(struct tape_facts *facts);
+/* A copy of what a policy is given; names are those of the pools. */
+void tape_facts__take(struct tape_facts *facts, const struct policy_input *in, const char *const names[EBB_POOLS_MAX]);
 struct policy_input tape_facts__input(const struct tape_facts *facts);
 
 /* 0 or negative errno; it ends the line, unfinished as it is. */
@@ -67,7 +69,7 @@ struct tape {
   struct tape_facts now, before;
 };
 
-/* Take a copy of a judgement: cheap, for before its acts are carried out. Names are those of the pools. */
+/* Take a copy of a judgement: cheap, for before its acts are carried out. */
 void tape__take(struct tape *tape, const struct policy_input *in, const struct plan *plan,
                 const char *const names[EBB_POOLS_MAX]);
 /* Write what was taken, in pieces: for after that. 0 or what `put` said. */
