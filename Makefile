@@ -10,6 +10,11 @@ DESTDIR ?=
 KERNELS ?= 6.1 6.12
 VERSION := 0.1.0
 
+# On all processors, unless told otherwise. Two goals come one after the other: `make clean all`.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 Q    := $(if $(V),,@)
 say   = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
@@ -30,13 +35,7 @@ ebbd   := $(wildcard user/ebbd/*.c)
 watch  := $(wildcard user/watch/*.c)
 cli    := $(wildcard user/cli/*.c)
 bpf    := $(filter-out bpf/probe.bpf.c,$(wildcard bpf/*.bpf.c))
-units  := $(wildcard tests/unit/test_*.c)
-bpfts  := $(wildcard tests/bpf/test_*.c)
-helpers := $(filter-out %/heap.c,$(wildcard tests/lib/*.c))
-fuzz   := $(wildcard tests/fuzz/fuzz_*.c)
 simulate := $(wildcard tools/simulate/*.c)
-bench  := $(filter-out %.bpf.c,$(wildcard tools/bench/*.c))
-bench_parts := tools/bench/hand.c tools/bench/setting.c
 
 obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 san  = $(patsubst %.c,$(B)/san/%.o,$(1))
@@ -48,10 +47,6 @@ LIBS_LOOP   := -lsystemd -lpthread
 LIBS_CLI    := -ljson-c -lncursesw -ltinfo
 
 programs := $(B)/ebbd $(B)/ebb-watch $(B)/ebb
-next     := $(patsubst $(B)/%,$(B)/next/%,$(programs))
-
-
-KERNELS ?= 6.1 6.12
 
 .PHONY: all simulate demo check check-unit check-fuzz check-model check-scenario check-bpf check-e2e check-proc check-vm soak \
         build-tests build-vm build-fuzz lint format fuzz bench bench-fault bench-reaction bench-pressed bench-queue bench-small \
@@ -118,7 +113,7 @@ clean: ## remove what was built
 	$(Q)rm -rf $(B)
 
 help: ## this list
-	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-15s %s\n' "$$t" "$$d"; done
+	$(Q)sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-15s %s\n' "$$t" "$$d"; done
 
 define link
 $(call say,LINK,$@)
@@ -142,11 +137,6 @@ $(B)/ebb-watch $(B)/next/ebb-watch: $(call obj,$(watch)) $(B)/libkern.a $(B)/lib
 	$(call link,$(LIBS_KERN) $(LIBS_LOOP))
 $(B)/ebb $(B)/next/ebb: $(call obj,$(cli)) $(B)/libcommon.a
 	$(call link,$(LIBS_CLI))
-# The programs of a later version, for the drill of an upgrade: the same, but that they share files of another version.
-$(next): $(B)/next/board.o $(B)/next/trace.o
-$(B)/next/%.o: user/shm/%.c
-	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -DBOARD_VERSION=1000 -DTRACE_VERSION=1000 -c -o $@ $<
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -157,81 +147,39 @@ $(B)/san/%.o: %.c
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -O1 $(SANFLAGS) -DEBB_FAULTS -c -o $@ $<
 
 # Kernel side: one object of all programs, and the probe that says what this kernel can do.
-$(call obj,$(kern)) $(call san,$(kern) $(bpfts)): | $(skels)
+$(call obj,$(kern)) $(call san,$(kern)): | $(skels)
 
+# As compiled for a kernel of that architecture.
+bpf_cc = $(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_$(1),$(BPFFLAGS)) -c -o $@ $<
 $(B)/bpf/%.o: bpf/%.c
 	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
+	$(call bpf_cc,$(ARCH))
+# The same objects for arm64: their relocations are resolved against the types of kernels for it.
+$(B)/bpf-arm64/%.o: bpf/%.c
+	$(call say,BPF64,$<)
+	$(call bpf_cc,arm64)
+$(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
+$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
+$(B)/vm/missing.bpf.o $(B)/bpf/floor.bpf.o:
+	$(call say,BPF,$<)
+	$(call bpf_cc,$(ARCH))
 
-$(B)/bpf/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf/%.o,$(bpf))
-$(B)/bpf-arm64/ebb.linked.o: $(patsubst bpf/%.c,$(B)/bpf-arm64/%.o,$(bpf))
+$(B)/bpf/ebb.linked.o: $(bpf:%.c=$(B)/%.o)
+$(B)/bpf-arm64/ebb.linked.o: $(bpf:bpf/%.c=$(B)/bpf-arm64/%.o)
 $(B)/bpf/ebb.linked.o $(B)/bpf-arm64/ebb.linked.o:
 	$(call say,BPFLINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
 $(B)/skel/ebb.skel.h: $(B)/bpf/ebb.linked.o
+$(B)/skel/probe.skel.h: $(B)/bpf/probe.bpf.o
+$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
+$(skels) $(B)/skel/floor.skel.h:
 	$(call say,SKEL,$@)
-	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name ebb > $@.new && mv $@.new $@
-
-$(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
-	$(call say,SKEL,$@)
-	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $* > $@.new && mv $@.new $@
-
-# The same objects for arm64: their relocations are resolved against the types of kernels for it.
-$(B)/bpf-arm64/%.o: bpf/%.c
-	$(call say,BPF64,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(subst __TARGET_ARCH_$(ARCH),__TARGET_ARCH_arm64,$(BPFFLAGS)) -c -o $@ $<
-
-$(B)/vm/missing.bpf.o: tests/vm/missing.bpf.c
-$(B)/bpf/floor.bpf.o: tools/bench/floor.bpf.c
-$(B)/vm/missing.bpf.o $(B)/bpf/floor.bpf.o:
-	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPFFLAGS) -c -o $@ $<
-
-# Tests: unit and BPF tests always under ASan and UBSan.
-unit_bins   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(units))
-bpf_bins    := $(patsubst tests/bpf/%.c,$(B)/bpf-tests/%,$(bpfts))
-helper_bins := $(patsubst tests/lib/%.c,$(B)/lib/%,$(helpers))
-bench_bins  := $(patsubst tools/bench/%.c,$(B)/bench/%,$(filter-out $(bench_parts),$(bench)))
-fuzz_bins   := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz))
-
-build-tests: $(unit_bins) $(bpf_bins) $(helper_bins) $(B)/simulate $(next) $(B)/faulty/ebbd $(B)/lib/heap.so build-fuzz
-build-fuzz: $(fuzz_bins)
-build-bench: $(bench_bins)
-build-vm: $(B)/vm/relocate $(B)/vm/missing.bpf.o $(B)/bpf/ebb.linked.o $(B)/bpf/probe.bpf.o \
-          $(B)/bpf-arm64/ebb.linked.o $(B)/bpf-arm64/probe.bpf.o
-
-# What tests let fail: sanitized, with the points of user/base/fault.h.
-$(B)/faulty/ebbd: $(call san,$(ebbd)) $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) $(LIBS_LOOP))
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(@F:.skel.h=) > $@.new && mv $@.new $@
 
 # Weeks in seconds: the policy over a simulated host.
 $(B)/simulate: $(call obj,$(simulate)) $(B)/libcommon.a
 	$(call link,-ljson-c -lm)
 
-$(B)/unit/%: $(B)/san/tests/unit/%.o $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) -lcmocka)
-# Fuzz targets: for `make check` with a main that replays files, for `make fuzz` all of it once more with libFuzzer.
-FUZZ_MAIN ?= $(B)/san/tests/fuzz/replay.o
-$(B)/fuzz/%: $(B)/san/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/libcli-san.a $(B)/libsimulate-san.a $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) $(filter -%,$(FUZZ_MAIN)) $(LIBS_CLI) -lm)
-$(B)/bpf-tests/%: $(B)/san/tests/bpf/%.o $(call san,$(kern)) $(B)/libcommon-san.a
-	$(call link,$(SANFLAGS) $(LIBS_KERN) -lcmocka)
-$(B)/vm/relocate: $(patsubst %,$(B)/san/tests/vm/%.o,relocate reach)
-	$(call link,$(SANFLAGS) -lbpf)
-$(B)/lib/%: $(B)/obj/tests/lib/%.o
-	$(call link,-lpthread)
-# Preloaded into the daemons as they are: what do they allocate?
-$(B)/lib/heap.so: tests/lib/heap.c
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -O2 -g -Wall -Wextra -std=gnu11 -D_GNU_SOURCE -fPIC -shared -o $@ $<
-
-# Benchmarks: programs of their own, and the kernel programs that they compare ours with.
-$(B)/skel/floor.skel.h: $(B)/bpf/floor.bpf.o
-$(call obj,$(bench)): | $(skels) $(B)/skel/floor.skel.h
-$(B)/bench/cost: $(call obj,$(bench_parts))
-$(B)/bench/cost $(B)/bench/reaction: $(B)/libkern.a
-$(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libcommon.a
-	$(call link,$(LIBS_KERN) -lpthread)
-
+include tests/build.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

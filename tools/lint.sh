@@ -14,7 +14,7 @@ failed() {
 sources | xargs clang-format --dry-run --Werror || failed 'formatting (make format mends it)'
 /usr/bin/python3 tools/layers.py || failed 'layers'
 
-unlicensed=$(git ls-files -co --exclude-standard '*.c' '*.h' '*.py' '*.sh' Makefile .ci/run | xargs grep -L SPDX-License-Identifier)
+unlicensed=$(git ls-files -co --exclude-standard '*.c' '*.h' '*.py' '*.sh' '*.mk' Makefile .ci/run | xargs grep -L SPDX-License-Identifier)
 [ -z "$unlicensed" ] || failed "no licence line in: $unlicensed"
 
 user=$(git ls-files -co --exclude-standard 'user/*.c')
