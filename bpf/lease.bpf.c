@@ -13,6 +13,7 @@
 
 __u32 look_tgid = 0;  /* the watch: when it unlocks a lease that it never locked, it wants the locks there looked at */
 __u32 look_trust = 0; /* take a lock by this process as the worker's too: it is dead, a child holds on to it */
+__u64 woken_ns = 0;   /* the watch, by the end of a turn, last */
 __u32 look_other = 0; /* answer: process behind a lock that is not the worker's, as far as we know */
 
 /* The current process's part in the worker's sum, if it has one. An exiting process has no address space left. */
@@ -83,11 +84,14 @@ __noinline int lock__taken(__u64 file, __u32 index, __u32 life, bool seen) {
   return 0;
 }
 
+/* Two CPUs may both wake it: once more than needed. */
 static __always_inline __u64 turn__wake(const struct ebb_kworker *worker, const struct ebb_event *event) {
-  if (event->turn == 1 || (worker->flags & EBB_KWORKER_EAGER && !event->others) ||
-      event->held_ns >= EBB_TURN_WAKES_NS || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > ring_bytes / 2)
-    return BPF_RB_FORCE_WAKEUP;
-  return BPF_RB_NO_WAKEUP;
+  bool wanted = event->turn == 1 || (worker->flags & EBB_KWORKER_EAGER && !event->others);
+  if (!wanted && event->held_ns < EBB_WAKES_APART_NS && event->at_ns - woken_ns < EBB_WAKES_APART_NS &&
+      bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) <= ring_bytes / 2)
+    return BPF_RB_NO_WAKEUP;
+  woken_ns = event->at_ns;
+  return BPF_RB_FORCE_WAKEUP;
 }
 
 static __always_inline void turn__faults(const struct hold *hold, bool overlapped, struct ebb_event *event) {

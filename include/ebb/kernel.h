@@ -83,7 +83,7 @@ struct ebb_kworker {
   __u64 stall_ns; /* its threads waited for memory, added up, while the stall programs were attached */
 };
 
-#define EBB_KWORKER_EAGER 1u /* wake the watch at each release, however short the turn */
+#define EBB_KWORKER_EAGER 1u /* wake the watch at each release, whatever was before */
 
 /* A thread, as the sweep reports it. */
 struct ebb_sweep {
@@ -104,8 +104,10 @@ struct ebb_sweep {
 
 #define EBB_SWEEP_MEMORY 1u /* the pages are those of the thread's address space; each is reported once a sweep */
 
-/* A turn that lasted this long wakes the watch at its end; shorter ones wait for the next look. */
-#define EBB_TURN_WAKES_NS (5ULL * 1000 * 1000)
+/* The end of a turn wakes the watch when the turn, or the time since it was woken last, was this long; of others it learns at
+ * its next look. A wake-up takes some 60 us of two processors, in a virtual machine where each interrupt leaves it, and throws
+ * the worker off its processor between two jobs. */
+#define EBB_WAKES_APART_NS (250ULL * 1000 * 1000)
 /* The ring: room for 1200 releases between two looks. Over half full it wakes the watch. */
 #define EBB_RING_BYTES (256 * 1024)
 /* Address spaces of one worker that are read exactly when it takes or lets go of its lease; of what it has beyond that, the

@@ -104,6 +104,31 @@ static void test_short_turns_do_not_wake(void **state) {
   assert_int_equal(next_event(sensor).turn, 22);
 }
 
+/* However short, one that comes alone is told at once; and one that lasted, whatever was before. */
+static void test_turns_apart_wake(void **state) {
+  (void)state;
+  NEED_BPF();
+  const struct timespec apart = {.tv_nsec = EBB_WAKES_APART_NS};
+  for (uint64_t turn = 1; turn <= 5; turn++) {
+    assert_int_equal(puppet__do(&puppet, PUPPET_TURNS, 1), 0);
+    await_wake(sensor);
+    assert_int_equal(next_event(sensor).turn, turn);
+    assert_false(is_woken(sensor));
+    assert_int_equal(nanosleep(&apart, NULL), 0);
+  }
+  static struct sensor_event events[4];
+  assert_int_equal(puppet__do(&puppet, PUPPET_LOCK_SHARED, 0), 0);
+  assert_int_equal(nanosleep(&apart, NULL), 0);
+  assert_int_equal(puppet__do(&puppet, PUPPET_HOLD_THREADS, 1), 0);
+  assert_int_equal(puppet__do(&puppet, PUPPET_DROP_THREADS, 0), 0);
+  await_wake(sensor);
+  assert_int_equal(sensor->ops->events(sensor, events, 4), 1);
+  assert_false(is_woken(sensor));
+  assert_int_equal(puppet__do(&puppet, PUPPET_UNLOCK, 0), 0);
+  await_wake(sensor);
+  assert_int_equal(next_event(sensor).turn, 6);
+}
+
 static void test_foreign_locks_are_not_turns(void **state) {
   (void)state;
   NEED_BPF();
@@ -328,6 +353,7 @@ int main(void) {
       T(test_one_turn),
       T(test_turns_are_counted_exactly),
       T(test_short_turns_do_not_wake),
+      T(test_turns_apart_wake),
       T(test_foreign_locks_are_not_turns),
       T(test_job_threads_share_the_lease),
       T(test_locking_twice_is_one_turn),

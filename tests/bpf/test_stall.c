@@ -168,7 +168,7 @@ static void test_zram_with_work_between(void **state) {
   NEED("zram", swap_space__zram(&swap, 2048 * MIB));
   NEED("cgroups", begin_worker(0, LIMIT_BYTES));
   obey(0, PUPPET_GROW, LIMIT_BYTES + LIMIT_BYTES / 4);
-  compare(0, PUPPET_USE_AND_WORK, WANTED_US / 4, 5);
+  compare(0, PUPPET_USE_AND_WORK, WANTED_US / 8, 5);
 }
 
 /* Where the puppet looks for it there is a link. */

@@ -114,6 +114,28 @@ def jobs_without_labels():
         check(counted(ebb, "reports", 5)["-"]["runs"] == 5, "all of them, though it has said that it is ready")
 
 
+def the_last_ones_before_it_goes():
+    with Ebb({"reports": {}}) as ebb:
+        ebb.ready()
+        ebb.needs_bpf("jobs shorter than a sweep are not counted")
+        for generation in range(1, 6):
+            ebb.wait_audit(PATIENCE, ev="ready", generation=generation)
+            ebb.order("reports", 0, ["turns", 20, 0.001, "last"], ["leave", 0], lease=False)
+        ebb.wait_audit(PATIENCE, ev="ready", generation=6)
+        check(counted(ebb, "reports", 100)["last"]["runs"] == 100, "also those of whom nobody knows any more")
+
+
+def the_one_that_it_dies_in():
+    with Ebb({"reports": {}}) as ebb:
+        ebb.ready()
+        ebb.needs_bpf("the end of a job that is no end of a turn is not seen")
+        ebb.done(ebb.order("reports", 0, ["work", 0.1], label="harmless"))
+        ebb.order("reports", 0, ["work", 0.1], ["kill", 9], label="deadly")
+        ebb.wait_audit(PATIENCE, ev="ready", generation=2)
+        found = counted(ebb, "reports", 2)
+        check({label: kind["runs"] for label, kind in found.items()} == {"harmless": 1, "deadly": 1}, f"runs: {found}")
+
+
 def lost_records_are_counted():
     """The watch is stopped while more jobs end than the ring has room for."""
     with Ebb({"reports": {}}) as ebb:
@@ -135,4 +157,5 @@ def lost_records_are_counted():
 
 
 main(jobs_of_a_millisecond, each_its_own, two_threads_two_labels, children_that_take_jobs, labels_by_the_file_alone,
-     first_turn_met_by_the_watch, jobs_without_labels, lost_records_are_counted)
+     first_turn_met_by_the_watch, jobs_without_labels, the_last_ones_before_it_goes, the_one_that_it_dies_in,
+     lost_records_are_counted)

@@ -49,7 +49,7 @@ static void read_labels(const char *lease, uint64_t after) {
 static void write_label(const char *lease, const char *text) {
   static int fd = -1;
   char after[EBB_LEASE_BYTES], label[EBB_LABEL_BYTES], copied[EBB_LABEL_BYTES], own[EBB_LEASE_BYTES];
-  uint64_t sequence;
+  uint64_t sequence, own_sequence;
   if (fd < 0)
     fd = memfd_create("lease", MFD_CLOEXEC);
   MUST(pwrite(fd, lease, EBB_LEASE_BYTES, 0) == EBB_LEASE_BYTES);
@@ -64,8 +64,8 @@ static void write_label(const char *lease, const char *text) {
   MUST(!jobstats__label(after, label, sizeof(label), &sequence));
   check_text(label, sizeof(label));
   char *own_line = own + EBB_LEASE_LABEL_OFFSET(0);
-  MUST(!jobstats__label_line(own_line, EBB_LEASE_LABEL_FIELD, copied, sizeof(copied)));
-  MUST(sequence == before + 1 && !strcmp(label, copied));
+  MUST(!jobstats__label_line(own_line, EBB_LEASE_LABEL_FIELD, copied, sizeof(copied), &own_sequence));
+  MUST(sequence == before + 1 && own_sequence == sequence && !strcmp(label, copied));
 }
 
 static void count(struct bytes *bytes, const char *label) {
@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   read_labels(lease, 0);
   char *text = text_of(bytes.at, bytes.left);
   write_label(lease, text);
-  if (!jobstats__label_line(text, (uint32_t)bytes.left, label, sizeof(label)))
+  if (!jobstats__label_line(text, (uint32_t)bytes.left, label, sizeof(label), &after))
     check_text(label, sizeof(label));
   count(&bytes, label[0] ? text : "-");
   free(text);

@@ -263,13 +263,16 @@ static void labels_in_the_order_of_their_turns(void **state) {
 static void a_line_by_itself(void **state) {
   (void)state;
   char text[EBB_LABEL_BYTES] = "untouched";
-  assert_int_equal(jobstats__label_line("3 odd\n", 6, text, sizeof(text)), 0);
+  uint64_t sequence = 0;
+  assert_int_equal(jobstats__label_line("3 odd\n", 6, text, sizeof(text), &sequence), 0);
   assert_string_equal(text, "odd");
-  assert_int_equal(jobstats__label_line("4 e\x1bven\nrest", 12, text, sizeof(text)), 0);
+  assert_int_equal(sequence, 3);
+  assert_int_equal(jobstats__label_line("4 e\x1bven\nrest", 12, text, sizeof(text), &sequence), 0);
   assert_string_equal(text, "e\\x1bven");
-  assert_int_equal(jobstats__label_line("5 no end", 8, text, sizeof(text)), -ENOENT);
-  assert_int_equal(jobstats__label_line("6 behind\n", 8, text, sizeof(text)), -ENOENT);
-  assert_int_equal(jobstats__label_line("", 0, text, sizeof(text)), -ENOENT);
+  assert_int_equal(jobstats__label_line("5 no end", 8, text, sizeof(text), &sequence), -ENOENT);
+  assert_int_equal(jobstats__label_line("6 behind\n", 8, text, sizeof(text), &sequence), -ENOENT);
+  assert_int_equal(jobstats__label_line("", 0, text, sizeof(text), &sequence), -ENOENT);
+  assert_int_equal(sequence, 4);
 }
 
 static void a_zero_within_the_number_or_the_text(void **state) {

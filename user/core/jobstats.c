@@ -169,10 +169,11 @@ int jobstats__next_label(const char *lease, uint64_t after, char *to, uint32_t s
   return 0;
 }
 
-int jobstats__label_line(const char *line, uint32_t n, char *to, uint32_t size) {
+int jobstats__label_line(const char *line, uint32_t n, char *to, uint32_t size, uint64_t *ret_sequence) {
   struct label label;
   if (!parse_line(line, n, &label))
     return -ENOENT;
   put(&label, to, size);
+  *ret_sequence = label.sequence;
   return 0;
 }

@@ -34,7 +34,7 @@ int jobstats__label(const char *lease, char *to, uint32_t size, uint64_t *ret_se
  */
 int jobstats__next_label(const char *lease, uint64_t after, char *to, uint32_t size, uint64_t *ret_sequence);
 
-/* The same from one label line of n bytes, whatever its sequence. */
-int jobstats__label_line(const char *line, uint32_t n, char *to, uint32_t size);
+/* The same from one label line of n bytes, whichever its place. */
+int jobstats__label_line(const char *line, uint32_t n, char *to, uint32_t size, uint64_t *ret_sequence);
 
 #endif

@@ -30,6 +30,7 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
   struct sensor_reading reading;
   if (!watch->follows[index].generation || watch->sensor->ops->read(watch->sensor, index, exact, &reading))
     return;
+  watch->follows[index].counted &= !exact; /* what is exact is not to be overwritten at the end of a batch */
   /* Whether it locks the file says nothing of its jobs. */
   reading.busy &= watch->rules[worker->pool].idle == EBB_IDLE_LEASE;
   note_turn(watch, index, &reading, now_ns);

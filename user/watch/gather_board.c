@@ -106,10 +106,13 @@ static void take_record(struct watch *watch, uint32_t index, const struct board_
   if (worker->state != state || other)
     worker->since_ns = record->since_ns;
   worker->state = state;
-  bool due = state == EBB_SLOT_DUE && record->pid > 0;
-  if (known->generation && known->eager != due) {
-    known->eager = due;
-    watch->sensor->ops->eager(watch->sensor, index, due);
+  /* Not one whose successor is on its way: it works on. */
+  bool due = (known->unseen || record->state == EBB_SLOT_DUE) && record->pid > 0;
+  if (known->generation && known->due != due) {
+    known->due = due;
+    events__listen(watch, index);
+    if (due) /* its job may have ended meanwhile */
+      (void)act__again(watch, index);
   }
 }
 

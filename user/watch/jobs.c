@@ -17,22 +17,55 @@ static bool read_lease(const struct follow *follow, char lease[EBB_LEASE_BYTES])
   return follow->lease_fd >= 0 && pread(follow->lease_fd, lease, EBB_LEASE_BYTES, 0) > 0;
 }
 
+/* Turns up to this one have begun. */
+static uint64_t turns_begun(struct watch *watch, const struct sensor_event *event) {
+  struct sensor_reading reading;
+  bool read = !watch->sensor->ops->read(watch->sensor, event->worker, false, &reading);
+  return read && reading.turns > event->turn ? reading.turns : event->turn;
+}
+
+/* A label was taken from the file: what was lost before it belongs to turns that have begun and have none there. A number
+ * that the worker left out, or gave to a "-", must not make a job of a turn that is yet to come. */
+static void note_lost(struct watch *watch, const struct sensor_event *event, const char *lease, uint64_t before) {
+  struct follow *follow = &watch->follows[event->worker];
+  char newest_label[EBB_LABEL_BYTES];
+  uint64_t newest = follow->label_sequence;
+  (void)jobstats__label(lease, newest_label, sizeof(newest_label), &newest);
+  follow->lost_until = turns_begun(watch, event);
+  uint64_t later = follow->lost_until - event->turn, labelled = newest - follow->label_sequence;
+  uint64_t lost = follow->labels_lost + (follow->label_sequence - before - 1);
+  uint64_t most = later > labelled ? later - labelled : 0;
+  follow->labels_lost = lost < most ? lost : most;
+}
+
 /*
  * By the file, labels come in the order of the turns, but only the last two are there. One that was overwritten before it
  * was read leaves a gap in the numbers: its turn is counted without it.
  */
-static bool take_from_lease(struct watch *watch, struct follow *follow, char label[EBB_LABEL_BYTES]) {
+static bool take_from_lease(struct watch *watch, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
+  struct follow *follow = &watch->follows[event->worker];
   char lease[EBB_LEASE_BYTES];
   uint64_t before = follow->label_sequence;
+  if (event->turn > follow->lost_until)
+    follow->labels_lost = 0;
   if (read_lease(follow, lease) &&
       !jobstats__next_label(lease, before, label, EBB_LABEL_BYTES, &follow->label_sequence)) {
-    follow->labels_lost += follow->label_sequence - before - 1;
-    watch->labels_lost |= follow->labels_lost > 0;
+    note_lost(watch, event, lease, before);
     return strcmp(label, "-") != 0;
   }
   if (!follow->labels_lost)
     return false;
   follow->labels_lost--;
+  return true;
+}
+
+/* From its own copy. What it has in the file is not for a later turn, which may leave none: its worker dies in it. */
+static bool take_from_copy(struct follow *follow, const struct sensor_event *event, char label[EBB_LABEL_BYTES]) {
+  uint64_t sequence;
+  if (jobstats__label_line(event->label, sizeof(event->label), label, EBB_LABEL_BYTES, &sequence))
+    return false;
+  if (sequence > follow->label_sequence)
+    follow->label_sequence = sequence;
   return true;
 }
 
@@ -47,9 +80,9 @@ static bool was_job(struct watch *watch, const struct sensor_event *event, char 
   if (event->labelled && !strncmp(event->label, EBB_LEASE_READY, sizeof(EBB_LEASE_READY) - 1))
     return false;
   if (event->labelled)
-    named = !jobstats__label_line(event->label, sizeof(event->label), label, EBB_LABEL_BYTES);
+    named = take_from_copy(follow, event, label);
   else
-    named = take_from_lease(watch, follow, label);
+    named = take_from_lease(watch, event, label);
   follow->labels |= named || follow->label_sequence;
   return follow->labels ? named && (!event->labelled || strcmp(label, "-") != 0) : event->turn > 1 || follow->seasoned;
 }
@@ -89,14 +122,20 @@ static bool is_near_limit(const struct watch *watch, const struct sensor_event *
 
 /* Between two jobs: what is held now is what its jobs left behind. true: it should be judged now. */
 static bool came_to_rest(struct watch *watch, const struct sensor_event *event, bool obeyed, uint64_t now_ns) {
+  struct follow *follow = &watch->follows[event->worker];
   struct ebb_worker_facts *worker = &watch->workers[event->worker];
   if (event->after_bytes != EBB_UNKNOWN)
     worker->rest_bytes = event->after_bytes;
-  if (worker->state == EBB_SLOT_DUE)
+  if (follow->due)
     (void)act__again(watch, event->worker);
+  if (follow->crossed) {
+    follow->crossed = false;
+    events__listen(watch, event->worker);
+  }
   if (!obeyed && !is_near_limit(watch, event))
     return false;
   gather__worker(watch, event->worker, true, now_ns);
+  record__worker(watch, event->worker);
   return true;
 }
 
@@ -112,20 +151,21 @@ bool jobs__released(struct watch *watch, const struct sensor_event *event, uint6
   if (was_job(watch, event, label)) {
     worker->jobs++;
     count(watch, event, label);
-    gather__worker(watch, event->worker, false,
-                   now_ns); /* the next watch, and who looks now, see it with its figures */
-    record__worker(watch, event->worker);
+    record__worker(watch, event->worker); /* the next watch has it counted, should we end here */
+    follow->counted = true;
   }
   if (event->peak_bytes != EBB_UNKNOWN && event->peak_bytes > worker->peak_bytes)
     worker->peak_bytes = event->peak_bytes;
   return event->resting && came_to_rest(watch, event, obeyed, now_ns);
 }
 
-/* A number that was left out by the worker, rather than lost, must not make a job of a later turn. */
-void jobs__caught_up(struct watch *watch) {
-  for (uint32_t i = 0; watch->labels_lost && i < watch->n_workers; i++)
-    watch->follows[i].labels_lost = 0;
-  watch->labels_lost = false;
+/* Who looks now sees its jobs with its figures: once, however many there were. */
+void jobs__counted(struct watch *watch, uint32_t index, uint64_t now_ns) {
+  if (!watch->follows[index].counted)
+    return;
+  watch->follows[index].counted = false;
+  gather__worker(watch, index, false, now_ns);
+  record__worker(watch, index);
 }
 
 void jobs__label(struct watch *watch, uint32_t index) {

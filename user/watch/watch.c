@@ -18,7 +18,6 @@
 #include "selfprotect.h"
 
 #define OOM_SCORE_ADJ (-900)
-#define EVENTS_MAX 256
 
 static void on_pressure_gone(struct watch *watch) {
   watch->psi_source = sd_event_source_unref(watch->psi_source);
@@ -64,35 +63,21 @@ static void listen_to_pressure(struct watch *watch) {
     psi_trigger__close(&watch->trigger);
 }
 
-/* One event may need a judgement, or many none: a burst of ends of jobs is judged once. */
-static void take_events(struct watch *watch, uint64_t now_ns) {
-  static struct sensor_event events[EVENTS_MAX];
-  bool judge = false;
-  int n = watch->sensor->ops->events(watch->sensor, events, EVENTS_MAX);
-  for (int i = 0; i < n; i++) {
-    const struct sensor_event *event = &events[i];
-    if (event->worker >= EBB_SLOTS_MAX || watch->follows[event->worker].generation != event->generation)
-      continue;
-    if (event->kind == SENSOR_RELEASED) {
-      judge |= jobs__released(watch, event, now_ns);
-    } else {
-      watch->follows[event->worker].armed_bytes = EBB_UNKNOWN; /* one report an arming */
-      gather__worker(watch, event->worker, true, now_ns);
-      judge = true;
-    }
-  }
-  if (n < EVENTS_MAX)
-    jobs__caught_up(watch);
-  if (judge)
-    judge__turn(watch, now_ns);
-}
-
 static int on_sensor(sd_event_source *source, int fd, uint32_t revents, void *arg) {
   (void)source, (void)fd, (void)revents;
   struct watch *watch = arg;
   watch->wake_ups++;
-  take_events(watch, clock__monotonic_ns());
+  uint64_t now_ns = clock__monotonic_ns();
+  if (events__take(watch, now_ns))
+    judge__turn(watch, now_ns);
   return 0;
+}
+
+/* Who is not on the board any more is not followed either, and what it still had to say would be lost. While nobody listens
+ * to the sensor yet, the ring holds what was said before its workers are followed. */
+static void take_last_words(struct watch *watch, uint64_t now_ns) {
+  if (watch->sensor_source)
+    (void)events__take(watch, now_ns);
 }
 
 static int on_bell(sd_event_source *source, int fd, uint32_t revents, void *arg) {
@@ -102,11 +87,12 @@ static int on_bell(sd_event_source *source, int fd, uint32_t revents, void *arg)
   (void)!read(fd, &count, sizeof(count));
   watch->wake_ups++;
   uint64_t now_ns = clock__monotonic_ns();
+  take_last_words(watch, now_ns);
   if (gather__board(watch, now_ns))
     return 0;
   gather__workers(watch, now_ns);
   look_closely(watch, now_ns);
-  take_events(watch, now_ns);
+  (void)events__take(watch, now_ns); /* ends of jobs before the sensor knew that somebody waits for them */
   judge__turn(watch, now_ns);
   return 0;
 }
@@ -119,10 +105,11 @@ static void listen_to_sensor(struct watch *watch) {
 }
 
 static void tick(struct watch *watch, uint64_t now_ns) {
+  take_last_words(watch, now_ns);
   if (gather__board(watch, now_ns))
     return;
   (void)watch->sensor->ops->sweep(watch->sensor);
-  take_events(watch, now_ns);
+  (void)events__take(watch, now_ns);
   gather__host(watch, now_ns);
   gather__workers(watch, now_ns);
   look_closely(watch, now_ns);

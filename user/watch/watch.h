@@ -48,7 +48,9 @@ struct follow {
   int32_t pid;
   int lease_fd;  /* for reading its labels; -1: not readable */
   bool seasoned; /* had come to its lease before we saw it: its first turn here is a job */
-  bool asked, eager;
+  bool asked;
+  bool due;             /* somebody waits for its job to end: it is on its way out … */
+  bool crossed;         /* … or has come over a limit in that job */
   uint64_t armed_bytes; /* threshold at the sensor; EBB_UNKNOWN: none */
   uint64_t asked_ns;    /* when its retirement was last asked for */
   enum reason asked_for;
@@ -60,8 +62,10 @@ struct follow {
   uint64_t released_ns;    /* when it last let go of its lease; 0: not seen */
   bool begun;              /* it has been looked at for labels */
   bool labels;             /* it has written one */
+  bool counted;            /* jobs, since its figures were gathered */
   uint64_t label_sequence; /* of the last one that was taken from its lease */
-  uint64_t labels_lost;    /* overwritten before they were read, by turns that are not counted yet */
+  uint64_t labels_lost;    /* overwritten before they were read, by turns that are not counted yet … */
+  uint64_t lost_until;     /* … up to this one */
   uint64_t sampled_us;
 };
 
@@ -98,7 +102,6 @@ struct watch {
   struct memcg memcg;
   struct moved moved;
   uint64_t ticked_ns, sampled_ns;
-  bool labels_lost; /* by any worker */
   struct board_view view;
   uint32_t warnings[EBB_POOLS_MAX]; /* TRACE_WARN_* said already */
   struct ebb_host_facts host;
@@ -127,6 +130,11 @@ void gather__worker(struct watch *watch, uint32_t index, bool exact, uint64_t no
 void gather__workers(struct watch *watch, uint64_t now_ns); /* all, cheaply, and sums and shares over them */
 void gather__private(struct watch *watch, uint32_t index, uint64_t now_ns);
 
+/* events.c: one may need a judgement, or many none. true: all together need one. */
+bool events__take(struct watch *watch, uint64_t now_ns);
+/* While somebody waits for the end of its job, ends are told at once. */
+void events__listen(struct watch *watch, uint32_t index);
+
 /* judge.c: decide, and act on it. */
 void judge__turn(struct watch *watch, uint64_t now_ns);
 
@@ -148,7 +156,7 @@ void act__effects(struct watch *watch, uint64_t now_ns);
 
 /* jobs.c: a lease was let go. true: this worker should be judged now. */
 bool jobs__released(struct watch *watch, const struct sensor_event *event, uint64_t now_ns);
-void jobs__caught_up(struct watch *watch);             /* all turns until now have been counted */
+void jobs__counted(struct watch *watch, uint32_t index, uint64_t now_ns); /* after the last of many that were */
 void jobs__begin(struct watch *watch, uint32_t index); /* what had been labelled before it was followed */
 void jobs__label(struct watch *watch, uint32_t index); /* of the job that it is at */
 void jobs__restore(struct watch *watch);
