@@ -94,11 +94,6 @@ class Worker:
         while (left := until - time.monotonic()) > 0:
             time.sleep(left)
 
-    def until(self, path):
-        """Until there is such a file."""
-        while not os.path.exists(path):
-            time.sleep(0.01)
-
     def again(self):
         """Read all that is kept once more, so that what was swapped out comes back in."""
         for memory in self.kept:
@@ -119,6 +114,7 @@ class Worker:
             os._exit(len(memory) == 0)
 
     def until(self, path):
+        """Until there is such a file."""
         while not os.path.exists(path):
             time.sleep(0.02)
 

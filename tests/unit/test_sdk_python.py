@@ -49,6 +49,11 @@ class LeaseTest(unittest.TestCase):
     def field(self, at):
         return os.pread(self.fd, 112, at).split(b"\n")[0].rstrip(b"\0").decode()
 
+    @staticmethod
+    def copy(lease):
+        """The newest label in the worker's own copy; the kernel side reads it there."""
+        return lease._own[16:128].split(b"\n")[0].decode()  # pylint: disable=protected-access
+
     def lease(self, **options):
         lease = Lease(**options)
         self.addCleanup(lease.close)
@@ -121,7 +126,9 @@ class Patterns(LeaseTest):
             turn.label("one")
         self.assertEqual(self.field(16), "2 one")  # stands until the next turn, for attribution
         with lease.turn():
-            self.assertEqual(self.field(128), "3 -")
+            self.assertEqual(self.copy(lease), "2 -")  # in its own copy from the beginning …
+            self.assertEqual(self.field(128), "1 -")
+        self.assertEqual(self.field(128), "3 -")  # … in the file only once there is no job: most often there is one
         with lease.turn() as turn:
             self.assertEqual(self.field(16), "2 one")  # two turns without a job write once
             turn.label("two")
@@ -213,8 +220,7 @@ class Labels(LeaseTest):
         lease.label("two\nlines\x01\x7f\t.\ud800")
         self.assertEqual(self.field(128), "1 two?lines???.?")
         lease.label("é" * 1000)
-        self.assertEqual(len(os.pread(self.fd, 112, 16).rstrip(b"\0")), 112)
-        self.assertEqual(os.pread(self.fd, 1, 127), b"\n")
+        self.assertEqual(os.pread(self.fd, 112, 16).rstrip(b"\0"), b"2 " + "é".encode() * 45 + b"\n")
         self.assertEqual(self.field(128), "1 two?lines???.?")
         lease.label(42)
         self.assertEqual(self.field(128), "3 42")
@@ -233,6 +239,19 @@ class Labels(LeaseTest):
         lease = self.lease()
         lease.label("one")
         self.assertEqual(os.pread(self.fd, 6, 128), b"1 one\n")
+        os.pwrite(self.fd, b"9" * 112, 16)  # no number that anybody has counted to
+        self.lease().label("two")
+        self.assertEqual(os.pread(self.fd, 6, 16), b"2 two\n")
+
+    def test_without_a_copy_all_is_in_the_file(self):
+        lease = self.lease()
+        lease._own = None  # pylint: disable=protected-access
+        with lease.turn() as turn:
+            self.assertEqual(self.field(128), "1 -")
+            turn.label("one")
+        with lease.turn():
+            self.assertEqual(self.field(128), "3 -")
+        self.assertEqual(self.field(16), "2 one")
 
 
 class Sharing(LeaseTest):

@@ -46,6 +46,8 @@ ORDER_RUN, ORDER_TRIM, ORDER_EXIT = b"R", b"T", b"X"
 LEASE_BYTES = 256
 LABEL_OFFSETS = 16, 128  # of an even and of an odd sequence number
 LABEL_BYTES = 112
+DIGITS_MAX = 20
+LABEL_TEXT_BYTES = LABEL_BYTES - DIGITS_MAX - 2
 COPY_LABEL, COPY_THREAD = 16, 240
 NO_LABEL = "-"
 READY = b"0 -\n"  # what the copy says of the turn that is none
@@ -82,9 +84,10 @@ class Lease:
         self._trim = trim
         self._next = NO_LABEL  # label of the job about to start
         self._unknown = False  # what the job is, if there is one, will be known later
-        self._last = NO_LABEL  # newest label of ours in the file
+        self._last, self._text = NO_LABEL, b" -\n"  # newest label of ours in the file, and as it stands there
         self._sequence = self._newest() if path else 0
         self._own = self._copy(path) if path else None
+        self._thread = 0  # as the copy has it
 
     @property
     def managed(self):
@@ -115,16 +118,23 @@ class Lease:
         bytes are kept. Control characters become '?'."""
         if self._fd is None:
             return
-        label = str(label)
-        if not label.isprintable():
-            label = "".join(c if c.isprintable() else "?" for c in label)
-        self._last = label or NO_LABEL
+        self._unknown = False
+        if label != self._last:
+            self._last, self._text = self._encode(label)
         if self._shared:  # other threads write labels too
             self._sequence = self._newest()
         self._sequence += 1
-        line = ("%d %s" % (self._sequence, self._last)).encode("utf-8", "replace")[: LABEL_BYTES - 1] + b"\n"
+        line = b"%d%b" % (self._sequence, self._text)
         self._say(line, threading.get_native_id())
         os.pwrite(self._fd, line, LABEL_OFFSETS[self._sequence & 1])
+
+    @staticmethod
+    def _encode(label):
+        """The label, and the end of its line."""
+        label = str(label) or NO_LABEL
+        if not label.isprintable():
+            label = "".join(c if c.isprintable() else "?" for c in label)
+        return label, b" " + label.encode("utf-8", "replace")[:LABEL_TEXT_BYTES] + b"\n"
 
     def close(self):
         """Let go of the file, and of the lock unless a forked child shares it."""
@@ -135,9 +145,11 @@ class Lease:
     def __enter__(self):
         if self._fd is not None:
             self._take()
+            if self._unknown and self._own and self._sequence:
+                self._say(b"%d -\n" % self._sequence, threading.get_native_id())
             # The last job's label must not stand for this one, and a first turn without a job must not count as one. A
             # label that cannot be written is no reason not to work.
-            if self._next != NO_LABEL or self._last != NO_LABEL or self._unknown and self._sequence == 0:
+            elif self._next != NO_LABEL or self._last != NO_LABEL or self._unknown and self._sequence == 0:
                 try:
                     self.label(self._next)
                 except OSError:
@@ -146,13 +158,24 @@ class Lease:
 
     def __exit__(self, *_):
         if self._fd is not None:
+            if self._unknown and self._last != NO_LABEL:
+                self._label_nothing()
             self._release()
+
+    def _label_nothing(self):
+        """There was no job: so says our copy, for the kernel side, and from now on the file, for who looks on."""
+        try:
+            self.label(NO_LABEL)
+        except OSError:
+            pass
 
     def _say(self, line, thread):
         """In our copy, for the turn of that thread; 0: nobody's."""
         if self._own:
             self._own[COPY_LABEL : COPY_LABEL + len(line)] = line
-            self._own[COPY_THREAD : COPY_THREAD + 4] = struct.pack("=I", thread)
+            if thread != self._thread:
+                self._own[COPY_THREAD : COPY_THREAD + 4] = struct.pack("=I", thread)
+                self._thread = thread
 
     def _take(self):
         try:
@@ -202,4 +225,4 @@ class Lease:
         """Sequence number of the newest label in the file; what is no label counts as 0."""
         text = os.pread(self._fd, LEASE_BYTES, 0)
         words = (text[at : at + LABEL_BYTES].split(b" ", 1)[0] for at in LABEL_OFFSETS)
-        return max(int(word) if word.isdigit() else 0 for word in words)
+        return max(int(word) if word.isdigit() and len(word) <= DIGITS_MAX else 0 for word in words)
