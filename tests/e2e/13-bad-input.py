@@ -273,6 +273,35 @@ def board_with_a_strangers_pid():
         bystander.wait()
 
 
+CHOICE, ALL_POOLS = 2, 64  # of enum pending_kind; EBB_POOLS_MAX
+
+
+def command_that_waits_for_what_is_not():
+    """The board says that a choice among the workers of all pools is to be answered: there is no such choice."""
+    with Ebb({"good": {}}, watch=False, start=False) as ebb:
+        ebb.program = os.path.join(BUILD, "faulty/ebbd")  # its arrays have bounds that are checked
+        ebb.start()
+        ebb.ready()
+        order = ebb.order("good", 0, ["until", os.path.join(ebb.spool, "finish")])
+        ebb.wait_journal(PATIENCE, ev="start", order=order)
+        ebb.send("retire good/0 id=forged")
+        ebb.wait_audit(PATIENCE, ev="due")
+        ebb.process.kill()
+        ebb.process.wait()
+        with open(os.path.join(ebb.run_dir, "board"), "r+b") as file:
+            at = file.read().rindex(b"forged\0") - 20  # struct board_pending: kind, verb, pool
+            file.seek(at)
+            kind, verb, _pool = struct.unpack("=III", file.read(12))
+            check(kind == CHOICE - 1, "it waits for the retirement of one")
+            file.seek(at)
+            file.write(struct.pack("=III", CHOICE, verb, ALL_POOLS))
+        ebb.start()
+        write(os.path.join(ebb.spool, "finish"), "")
+        ebb.wait_audit(PATIENCE, ev="ready", generation=2)
+        check(not [r for r in ebb.audit(id="forged") if r["ev"] in ("done", "refused")], "nobody is answered")
+        check("runtime error" not in read(ebb.log), f"nothing is read out of bounds: {read(ebb.log)}")
+
+
 def damaged_board_is_no_crash():
     with Ebb({"good": {"size": 2}}) as ebb:
         ebb.ready()
@@ -327,5 +356,5 @@ def damaged_files_are_read_without_a_crash():
 main(configuration_errors_start_nothing, command_that_cannot_be_executed,
      directory_that_does_not_exist, user_that_does_not_exist, worker_that_dies_at_once, worker_that_ends_well_at_once,
      full_process_table, second_ebbd, without_bpf, as_an_ordinary_user, without_pressure_figures, damaged_labels,
-     truncated_leases, board_with_a_strangers_pid, damaged_board_is_no_crash, damaged_board_finds_its_workers,
-     damaged_files_are_read_without_a_crash)
+     truncated_leases, board_with_a_strangers_pid, command_that_waits_for_what_is_not, damaged_board_is_no_crash,
+     damaged_board_finds_its_workers, damaged_files_are_read_without_a_crash)

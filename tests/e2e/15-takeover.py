@@ -8,14 +8,16 @@ down every signal: one in a job, one idle, one due in a job, and one that dies w
 another user under an ebbd without CAP_DAC_OVERRIDE, a worker that overwrites its environment with a title, a stranger
 that names a lease of ours in its environment, a board that is damaged, and a worker that was never seen at its lease.
 """
+# once: what the watch sees by is nothing to who takes over; most cases have no watch
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import contextlib  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 
-from ebbtest import PATIENCE, Ebb, check, leftovers, main, running, seconds, wait_for  # noqa: E402
+from ebbtest import BUILD, PATIENCE, ROOT, Ebb, check, leftovers, main, running, seconds, wait_for  # noqa: E402
 from machine import Skip, read, write  # noqa: E402
 
 
@@ -167,6 +169,75 @@ def with_a_title():
         check(ebb.command("retire reports/0")["ev"] == "done", "it can still be retired")
 
 
+class Hidden:
+    """A pool whose workers cannot be found by their environment: not by the harness either."""
+
+    def __init__(self, first=""):
+        self.ebb = Ebb({"reports": {"command": "/usr/bin/perl lib/titled.pl"}}, watch=False, start=False)
+        os.chmod(self.ebb.home, 0o777)
+        self.ebb.pools["reports"]["directory"] = self.ebb.home
+        write(os.path.join(self.ebb.home, "lib/titled.pl"), TITLED.replace("$0 =", NOTE + first + "$0 ="))
+
+    def __enter__(self):
+        self.ebb.configure()
+        self.ebb.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.ebb.process.kill()
+        self.ebb.process.wait()
+        self.ebb.process = None
+        for name in os.listdir(self.ebb.home):
+            if name.startswith("pids."):
+                for pid in map(int, read(os.path.join(self.ebb.home, name)).split()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        self.ebb.__exit__(*error)
+
+    def pids(self, generation):
+        """Of the worker and its child, when it shows nothing of its environment any more."""
+        path = os.path.join(self.ebb.home, f"pids.{generation}")
+        pids = [int(pid) for pid in wait_for(lambda: os.path.exists(path) and read(path), PATIENCE, "it is up").split()]
+        wait_for(lambda: "EBB_LEASE=" not in read(f"/proc/{pids[0]}/environ"), PATIENCE, "its environment is overwritten")
+        return pids
+
+
+NOTE = """my $child = fork; if (!$child) { exec '/bin/sleep', '600' }
+open(my $pids, '>', "pids.new"); print $pids "$$ $child"; close($pids); rename('pids.new', "pids.$ENV{EBB_GENERATION}");
+"""
+
+
+def with_a_title_at_once():
+    """The very first ebbd ends when it has started one, before its first turn is over; only the board tells of that one."""
+    with Hidden() as hidden:
+        ebb = hidden.ebb
+        ebb.program, ebb.environ["EBB_FAULT"] = os.path.join(BUILD, "faulty/ebbd"), "started"
+        ebb.start(serve=False)
+        ebb.process.wait()
+        pid = hidden.pids(1)[0]
+        ebb.program = os.path.join(BUILD, "ebbd")
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        check(not ebb.audit(generation=2), "and is not doubled")
+
+
+def with_a_title_as_somebody_else():
+    """Nothing proves that it is the worker any more; so nothing of it is told to go, and it finds X in its lease."""
+    root_alone()
+    with Hidden("use POSIX; POSIX::setuid(65534);\n") as hidden:
+        ebb = hidden.ebb
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="ready")
+        lease = os.open(os.path.join(ebb.run_dir, "lease/reports.0.1"), os.O_RDONLY)
+        pids = hidden.pids(1)
+        restarted(ebb)
+        ebb.wait_audit(PATIENCE, ev="ready", generation=2)
+        hidden.pids(2)
+        check(os.pread(lease, 1, 0) == b"X", "it finds that it has to go")
+        os.close(lease)
+        check(not ebb.audit(ev="signalled") and all(running(pid) for pid in pids), f"nobody is touched: {pids}")
+
+
 def named_by_a_stranger():
     """Whoever can start a process can write our lease's name into its environment."""
     root_alone()
@@ -214,17 +285,23 @@ def numbers_without_gaps():
         no_slot_twice(ebb, 3)
 
 
+def comes_while_there_is_none(ebb, pool, command):
+    """Its worker becomes that program once ebbd has been killed."""
+    write(os.path.join(ebb.home, "lib/late.sh"), f"until [ -e go ]; do sleep 0.02; done; exec {command}\n")
+    ebb.pools[pool]["directory"] = ebb.home
+    ebb.configure()
+    ebb.start()
+    pid = ebb.wait_audit(PATIENCE, ev="refill", slot=0)["pid"]
+    ebb.process.kill()
+    ebb.process.wait()
+    write(os.path.join(ebb.home, "go"), "")
+    return pid
+
+
 def never_seen_and_dead_in_a_job():
     """No ebbd has seen it at its lease; its leader dies in a job, before there is one again, and its helper goes on."""
     with Ebb({"reports": {"command": "/bin/sh lib/late.sh"}}, watch=False, start=False) as ebb:
-        write(os.path.join(ebb.home, "lib/late.sh"), f"until [ -e go ]; do sleep 0.02; done; exec {ebb.worker()}\n")
-        ebb.pools["reports"]["directory"] = ebb.home
-        ebb.configure()
-        ebb.start()
-        pid = ebb.wait_audit(PATIENCE, ev="refill", slot=0)["pid"]
-        ebb.process.kill()
-        ebb.process.wait()
-        write(os.path.join(ebb.home, "go"), "")
+        pid = comes_while_there_is_none(ebb, "reports", ebb.worker())
         order = ebb.order("reports", 0, ["helper", 8, 4], ["work", 60])
         helper = ebb.wait_journal(PATIENCE, ev="helper", order=order)
         os.kill(pid, signal.SIGKILL)
@@ -237,5 +314,26 @@ def never_seen_and_dead_in_a_job():
         ebb.wait_audit(PATIENCE, ev="ready", slot=0, generation=2)
 
 
-main(killed, told_twice_to_stop, without_override, without_override_or_board, with_a_title, named_by_a_stranger, numbers_without_gaps,
-     never_seen_and_dead_in_a_job)
+def came_to_its_lease_by_another_program():
+    """A shell locks its lease through flock(1), which has ended when the job begins: nobody bears the pid that took it."""
+    with Ebb({"shell": {"command": "/bin/sh lib/late.sh"}}, watch=False, start=False) as ebb:
+        for folder in ("new", "claimed", "done"):
+            os.makedirs(os.path.join(ebb.home, "spool", folder))
+        write(os.path.join(ebb.home, "spool/new/one"), "")
+        write(os.path.join(ebb.home, "lib/job.sh"), "until [ -e end ]; do sleep 0.02; done\n")
+        worker = os.path.join(ROOT, "user/sdk/shell/worker.sh")
+        pid = comes_while_there_is_none(ebb, "shell", f"/bin/sh {worker} spool /bin/sh lib/job.sh")
+        wait_for(lambda: os.listdir(os.path.join(ebb.home, "spool/claimed")), PATIENCE, "it works")
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=pid)
+        ebb.wait_audit(PATIENCE, ev="ready", slot=0, pid=pid)
+        ebb.send("retire shell/0")
+        ebb.wait_audit(PATIENCE, ev="due", slot=0)
+        write(os.path.join(ebb.home, "end"), "")
+        ebb.wait_audit(PATIENCE, ev="exited", slot=0, pid=pid)
+        check(os.listdir(os.path.join(ebb.home, "spool/done")) == ["one"], "its job is done")
+
+
+main(killed, told_twice_to_stop, without_override, without_override_or_board, with_a_title, with_a_title_at_once,
+     with_a_title_as_somebody_else, named_by_a_stranger, numbers_without_gaps,
+     never_seen_and_dead_in_a_job, came_to_its_lease_by_another_program)

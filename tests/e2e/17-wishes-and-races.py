@@ -8,6 +8,7 @@ drains and resumes while workers are in a job; Python workers that write down ev
 process of another pool that outlives its job and ignores what it is told; a hundred shell workers, and an ebbd that is
 killed while it starts them.
 """
+# once: mostly without the watch
 import os
 import sys
 

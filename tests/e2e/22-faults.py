@@ -26,7 +26,7 @@ FAULTY = os.path.join(BUILD, "faulty/ebbd")
 STATUS = 86  # of an ebbd that has ended at a point
 AT_ONCE = 8
 # Later passes that are something else than the first one: the commands, one after the other, and their answers.
-MORE = ["accepted:3", "accepted:4", "answered:2", "record-torn:9", "no-lease-key:4", "no-procstat:40"]
+MORE = ["board-half:2", "accepted:3", "accepted:4", "answered:2", "record-torn:9", "no-lease-key:4", "no-procstat:40"]
 MOST = [f"{point}:{n}" for point in ("wished", "accepted", "answered") for n in range(2, 8)] + [
     f"{point}:{n}" for point in ("record-torn", "board-half") for n in range(2, 20)] + [
     f"{point}:{n}" for point in ("numbered", "lease-made", "spawned", "started", "child-cloned", "child-alone",
@@ -76,8 +76,10 @@ class Scene:
         ebb = self.ebb
         ebb.start()
         check(ebb.command(f"adopt f {self.start_foreign()}")["ev"] == "done", "f has its worker")
-        ebb.order("f", 0, ["work", 1.5])  # long enough to be seen at it
+        seen = os.path.join(ebb.home, "seen")
+        ebb.order("f", 0, ["until", seen])
         ebb.ready()
+        write(seen, "")
         self.pids = {(r["pool"], r["slot"]): r["pid"] for r in ebb.audit(ev="ready")}
         self.helped = ebb.order("a", 0, ["helper_until", self.release], ["leave", 0])
         self.job = ebb.order("a", 1, ["until", self.release])
@@ -102,15 +104,20 @@ class Scene:
         environ = {**os.environ, "EBB_POOL": "f", "EBB_SLOT": "0", "EBB_LEASE": lease}
         self.foreign.append(subprocess.Popen(["/usr/bin/python3", "-B", f"{self.ebb.home}/lib/worker.py", self.ebb.spool],
                                              env=environ, start_new_session=True, stdin=subprocess.DEVNULL))
-        return self.foreign[-1].pid
+        pid = self.foreign[-1].pid
+        wait_for(lambda: self.ebb.journal(ev="ready", pid=pid), PATIENCE, "it is up, and has come to its lease unseen")
+        return pid
 
     def adopted(self):
-        """Whoever is left is adopted, again or for the first time; or somebody new."""
+        """Whoever is left is adopted, again or for the first time; or somebody new. Given work, so that its lease is known."""
         worker = self.ebb.slot("f", 0)
         if worker["state"] in ("due", "retiring") or worker["pid"]:
             return worker["state"] not in ("due", "retiring")
         left = [process.pid for process in self.foreign if process.poll() is None]
-        return self.ebb.command(f"adopt f {left[0] if left else self.start_foreign()}")["ev"] == "done"
+        if self.ebb.command(f"adopt f {left[0] if left else self.start_foreign()}")["ev"] != "done":
+            return False
+        self.ebb.order("f", 0, ["work", 0])
+        return True
 
     def kill(self):
         self.ebb.process.kill()
@@ -173,6 +180,7 @@ class Scene:
     def stop(self):
         self.say("stop", "stop", lambda: self.ebb.audit(ev="stop"))
         self.let_go()
+        self.ebb.order("f", 0, ["work", 0])  # who has come to its lease unseen is known when it comes again
         wait_for(self.ended, PATIENCE, "ebbd ends")
 
     def let_go(self):
@@ -191,6 +199,8 @@ class Scene:
 
     def settled(self):
         """Each slot has its worker, known to use its lease, and nobody else is there."""
+        if not self.adopted():  # or not any more: one that was told to leave may do so late
+            return None
         pools = {pool["name"]: pool for pool in self.ebb.status()["pools"]}
         if any(pools[name]["due"] or pools[name]["ready"] not in sizes for name, sizes in self.sizes().items()):
             return None

@@ -148,6 +148,27 @@ def stop_timeout():
 STUBBORN = "trap '' TERM; exec 9<>$EBB_LEASE; flock 9; flock -u 9; while :; do sleep 0.1 9>&-; done"
 
 
+def what_it_ends_is_not_done():
+    """A stop empties the pools: nobody is told that his pool is full, or rolled."""
+    pools = {"late": {"worker": ["--lease", "late", "--late", "2"]}, "busy": {"size": 1}}
+    with Ebb(pools, watch=False, start=False) as ebb:
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="ready", pool="busy")
+        begin(ebb, 0, pool="busy")
+        for line in ("scale late 2 id=more", "roll busy id=roll"):
+            ebb.send(line)
+        for name in ("more", "roll"):
+            ebb.wait_audit(PATIENCE, ev="accepted", id=name)
+        ebb.process.send_signal(signal.SIGTERM)
+        ebb.wait_audit(PATIENCE, ev="stop")
+        ebb.wait_audit(PATIENCE, ev="exited", pool="late", slot=1)
+        finish(ebb)
+        ended(ebb)
+        for name in ("more", "roll"):
+            answers = [(r["ev"], r.get("reason")) for r in ebb.audit(id=name) if r["ev"] in ("done", "refused")]
+            check(answers == [("refused", "stopping")], f"{name}: {answers}")
+
+
 def stop_timeout_comes_before_grace():
     pool = {"command": f'/bin/sh -c "{STUBBORN}"', "grace": "1h"}
     with Ebb({"stubborn": pool}, {"stop_timeout": "300ms"}, watch=False) as ebb:
@@ -187,8 +208,14 @@ def noise(data):
     return bytearray(data[:64]) + random.Random(5).randbytes(100_000) + data[100_064:]
 
 
+def other_boot(data):
+    """As one in a directory that outlives the machine's run."""
+    return data.replace(read("/proc/sys/kernel/random/boot_id").strip().encode(), b"0" * 36)
+
+
 # what is done to the board; the reason that ebbd gives, and a word of it
-BOARDS = [(other_version, "other-version", "another version"), (other_records, "other-version", "another version"),
+BOARDS = [(other_boot, "other-boot", "started again"),
+          (other_version, "other-version", "another version"), (other_records, "other-version", "another version"),
           (lambda data: data[:len(data) // 2], "bad-board", "damaged"), (lambda data: data[:20], "bad-board", "damaged"),
           (noise, "bad-board", ""), (lambda data: bytearray(random.Random(6).randbytes(8192)), "bad-board", "damaged")]
 
@@ -319,4 +346,4 @@ def leads(ebb):
 
 
 main(waits_and_says_for_whom, told_again_by_fifo, stop_timeout, stop_timeout_comes_before_grace,
-     nobody_is_busy, boards_of_others, drill)
+     nobody_is_busy, what_it_ends_is_not_done, boards_of_others, drill)

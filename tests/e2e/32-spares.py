@@ -149,6 +149,10 @@ def smaller_while_all_are_busy():
 def reloads():
     with Ebb({"reports": {"size": 1, "spares": 1}}, watch=False) as ebb:
         settles(ebb, 1, 1)
+        if 0 in (served := pids(ebb, "ready")):  # the highest number shall serve
+            os.kill(served[0], signal.SIGKILL)
+            wait_for(lambda: 1 in pids(ebb, "ready"), PATIENCE, "the spare takes over")
+            settles(ebb, 1, 1)
         served = pids(ebb, "ready")
         for spares in (3, 1, 0, 2):
             ebb.pools["reports"]["spares"] = spares
@@ -177,6 +181,37 @@ def late_ones():
 def kill(ebb):
     ebb.process.kill()
     ebb.process.wait()
+
+
+def fewer_after_a_restart():
+    """A place that is wanted empty is closed, rather than that of somebody who serves."""
+    with Ebb({"reports": {"size": 2, "spares": 1}}, watch=False) as ebb:
+        settles(ebb, 2, 1)
+        (spare, _), = pids(ebb, "spare").items()
+        check(ebb.command(f"retire reports/{spare} refill=no")["ev"] == "done", "its place stays empty")
+        served = pids(ebb, "ready")
+        kill(ebb)
+        ebb.pools["reports"]["spares"] = 0
+        ebb.configure()
+        ebb.start()
+        settles(ebb, 2, 0)
+        check(pids(ebb, "ready") == served, f"who served serves: {ebb.pool('reports')}")
+        check(not ebb.audit(ev="retire", reason="scale"), "and nobody was asked out")
+
+
+def smaller_beside_one_that_is_left_alone():
+    """Another size closes the highest numbers, also where somebody works who never takes its lease."""
+    with Ebb({"reports": {"size": 3, "spares": 1, "ready_timeout": "500ms"}}, watch=False, start=False) as ebb:
+        script = os.path.join(ebb.home, "lib/job.sh")
+        write(script, f"[ $EBB_SLOT = 0 ] && exec {ebb.worker('--lease', 'never')}\nexec {ebb.worker()}\n")
+        ebb.pools["reports"]["command"] = f"/bin/sh {script}"
+        ebb.configure()
+        ebb.start()
+        wait_for(lambda: sorted(states(ebb).values()) == ["ready"] * 3 + ["unleased"], PATIENCE, "all are there, and at work")
+        check(ebb.command("scale reports 2")["ev"] == "done", "answered")
+        check(states(ebb)[0] == "unleased", f"not by him: {states(ebb)}")
+        check([w["slot"] for w in ebb.audit(ev="exited")] == [3], f"but by who had the highest number: {states(ebb)}")
+        ebb.terminate()
 
 
 def killed():
@@ -278,4 +313,4 @@ def ends_at_each_point():
 
 
 main(one_takes_over, burst, never_more_than_size, what_operators_ask_for, smaller_while_all_are_busy, reloads, late_ones,
-     killed, killed_while_all_are_busy, board_lost, ends_at_each_point)
+     fewer_after_a_restart, smaller_beside_one_that_is_left_alone, killed, killed_while_all_are_busy, board_lost, ends_at_each_point)

@@ -218,14 +218,19 @@ def refills_are_held():
         settles(ebb, 2)
 
 
+def start_good(ebb, how):
+    """Its command is another one while there is a file `bad`."""
+    script = os.path.join(ebb.home, "lib/job.sh")
+    write(script, f"[ -e {ebb.home}/bad ] && {how}\nexec {ebb.worker()}\n")
+    ebb.pools["reports"]["command"] = f"/bin/sh {script}"
+    ebb.configure()
+    ebb.start()
+
+
 def hopeless(keys, how):
     """Workers of the first hour are as they should be; from then on they are not."""
     with Ebb({"reports": {"size": 2, "ready_timeout": "1s", **keys}}, watch=False, start=False) as ebb:
-        script = os.path.join(ebb.home, "lib/job.sh")
-        write(script, f"[ -e {ebb.home}/bad ] && {how}\nexec {ebb.worker()}\n")
-        ebb.pools["reports"]["command"] = f"/bin/sh {script}"
-        ebb.configure()
-        ebb.start()
+        start_good(ebb, how)
         settles(ebb, 2)
         pids = {w["pid"] for w in workers(ebb).values()}
         write(os.path.join(ebb.home, "bad"), "")
@@ -248,6 +253,26 @@ def who_dies_young():
 
 def who_is_late():
     hopeless({}, "sleep 100")
+
+
+def who_is_late_in_a_lower_place():
+    """The successor has the place that an earlier one left free: it is still the one that goes."""
+    with Ebb({"reports": {"size": 1, "ready_timeout": "1s"}}, watch=False, start=False) as ebb:
+        start_good(ebb, "sleep 100")
+        settles(ebb, 1)
+        check(ebb.command("retire reports/0 refill=first")["ev"] == "done", "one that comes")
+        settles(ebb, 1)
+        pid = workers(ebb)[1]["pid"]
+        signals = ebb.signals()
+        write(os.path.join(ebb.home, "bad"), "")
+        check(ebb.command("retire reports/1 refill=first")["reason"] == "no-successor", "one that is late")
+        ebb.wait_audit(PATIENCE, ev="due", slot=0, reason="scale")
+        check(workers(ebb)[1]["pid"] == pid and running(pid), "nobody is lost")
+        check(ebb.signals() == signals and len(ebb.audit(ev="exited")) == 1, f"nor told to go: {ebb.signals()}")
+        os.unlink(os.path.join(ebb.home, "bad"))
+        check(ebb.command("retire reports/1 refill=first")["ev"] == "done", "one that comes again")
+        wait_for(lambda: ebb.pool("reports")["ready"] == 1, PATIENCE, "and serves, whoever hangs beside it")
+        ebb.terminate()
 
 
 def without_lease():
@@ -295,4 +320,4 @@ def ends_at_each_point():
 
 
 main(one_by_one, several_at_once_and_unnamed, with_the_watch, nobody_asks_twice, busy, slow_to_leave, killed, beside_a_helper, with_spares, what_else_happens_meanwhile,
-     refills_are_held, who_dies_young, who_is_late, without_lease, ends_at_each_point)
+     refills_are_held, who_dies_young, who_is_late, who_is_late_in_a_lower_place, without_lease, ends_at_each_point)

@@ -110,6 +110,31 @@ def taken_back():
         check(pids(ebb) == before and len(ebb.audit(ev="exited")) == 1, "only the successor went")
 
 
+def taken_back_in_a_job():
+    """And so when the successor is ready, and its worker only has to finish its job: whoever keeps the pool meanwhile."""
+    for killed in (False, True):
+        with Ebb({"reports": {"refill": "auto", "environment": "V=1"}}, watch=False) as ebb:
+            settles(ebb, 1)
+            before = pids(ebb)
+            order, pid = begin(ebb, 0)
+            ebb.pools["reports"]["environment"] = "V=2"
+            ebb.configure()
+            check(ebb.command("reload")["ev"] == "done", "taken")
+            ebb.wait_audit(PATIENCE, ev="due", slot=0, reason="roll")
+            ebb.pools["reports"]["environment"] = "V=1"
+            ebb.configure()
+            check(ebb.command("reload")["ev"] == "done", "and taken back")
+            if killed:
+                ebb.process.kill()
+                ebb.process.wait()
+                ebb.start()
+            finish(ebb)
+            check(ebb.done(order)["pid"] == pid, "it finishes its job")
+            settles(ebb, 1)
+            check(pids(ebb) == before and not ebb.audit(ev="fenced", slot=0), f"and goes on: {asked(ebb)}")
+            check(len(ebb.audit(ev="exited")) == 1, "only the successor went")
+
+
 def jobs_without_end():
     """They keep nobody waiting, and one successor waits for all of them."""
     with Ebb({"reports": {"refill": "auto", "size": 4}}, watch=False) as ebb:
@@ -166,6 +191,79 @@ def command_that_fails():
         ebb.command("reload")
         wait_for(lambda: len([r for r in ebb.audit(ev="backoff") if "No such file" in r["text"]]) == 2, PATIENCE, "nor so")
         check(before.items() <= pids(ebb).items(), "nobody is lost")
+
+
+def others_ask_meanwhile():
+    """What waits for a roll's successor can be asked for otherwise: whoever asks is heard, and then the roll goes on."""
+    with Ebb({"reports": {"refill": "auto", "size": 1}}, watch=False, start=False) as ebb:
+        go_bad, mend = good_and_bad(ebb)
+        ebb.start()
+        settles(ebb, 1)
+        before = pids(ebb)
+        go_bad()
+        ebb.send("roll reports id=one")
+        wait_for(lambda: ebb.audit(ev="backoff") and workers(ebb)[0]["due"] == "roll", PATIENCE, "its successor does not come")
+        ebb.send("retire reports/0 refill=first id=two")
+        check(answered(ebb, "two") == ("refused", "no-successor"), "nor another one's")
+        wait_for(lambda: workers(ebb)[0]["due"] == "roll", PATIENCE, "the roll wants it still")
+        check(pids(ebb) == before and running(before[0]), "it stays")
+        ebb.send("retire reports/0 refill=first by=watch reason=footprint footprint=9 limit=1")
+        ebb.wait_audit(PATIENCE, ev="exited", slot=0, reason="footprint")
+        mend()
+        ebb.command("refill reports")
+        check(answered(ebb, "one") == ("done", None), "and the roll is done")
+        settles(ebb, 1)
+        all_new(ebb, before)
+
+
+def of_those_who_took_no_lease():
+    """The file says now that workers take one: their successors can wait for those who do not, and whose jobs go on."""
+    with Ebb({"reports": {"refill": "auto", "size": 2, "idle": "signal", "environment": "V=1"}}, watch=False, start=False) as ebb:
+        script = os.path.join(ebb.home, "lib/job.sh")
+        old = f"/usr/bin/python3 -B {ebb.home}/lib/prefork.py {ebb.spool}"
+        write(script, f"[ $V = 1 ] && exec {old}\nexec {ebb.worker()}\n")
+        ebb.pools["reports"].update(command=f"/bin/sh {script}")
+        ebb.configure()
+        ebb.start()
+        ebb.wait_journal(PATIENCE, ev="up", slot=0)
+        order, _ = begin(ebb, 1)
+        before = pids(ebb)
+        ebb.pools["reports"].update(environment="V=2", idle="lease")
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "taken")
+        ebb.wait_audit(PATIENCE, ev="due", slot=1, reason="roll")
+        wait_for(lambda: [ebb.pool("reports")[of] for of in ("ready", "spares", "due")] == [1, 1, 1], PATIENCE,
+                 "one is new, and one waits for the other")
+        spare = pids(ebb, "spare")
+        finish(ebb)
+        ebb.done(order)
+        settles(ebb, 2)
+        all_new(ebb, before)
+        check(spare.items() <= pids(ebb).items() and len(ebb.audit(ev="refill")) == 4, "nobody was started in vain")
+        check(not ebb.journal(ev="lost"), "nor was a job lost")
+
+
+def beside_one_that_is_left_alone():
+    """One that never comes to its lease serves for itself: a spare that is ready replaces any of the others all the same."""
+    with Ebb({"reports": {"refill": "auto", "size": 3, "ready_timeout": "1s"}}, watch=False, start=False) as ebb:
+        script = os.path.join(ebb.home, "lib/job.sh")
+        write(script, f"[ $EBB_SLOT = 0 ] && exec {ebb.worker('--lease', 'never')}\nexec {ebb.worker()}\n")
+        ebb.pools["reports"]["command"] = f"/bin/sh {script}"
+        ebb.configure()
+        ebb.start()
+        wait_for(lambda: len(ebb.audit(ev="ready")) == 2 and pids(ebb, "unleased"), PATIENCE, "up")
+        before = pids(ebb)
+        slot = max(before)
+        check(ebb.command(f"retire reports/{slot} refill=first")["ev"] == "done", "by the one that is started for it")
+        check(not running(before[slot]) and running(before[0]), "it has gone")
+        wait_for(lambda: len(pids(ebb)) == 3, PATIENCE, "with nobody beside")
+        others = [pid for slot, pid in pids(ebb).items() if slot]
+        ebb.send("roll reports id=one")
+        wait_for(lambda: not any(running(pid) for pid in others), PATIENCE, "each of the others is replaced")
+        wait_for(lambda: ebb.pool("reports")["ready"] == 2, PATIENCE, f"and has a successor: {ebb.pool('reports')}")
+        check(running(before[0]) and not ebb.signals(slot=0), "who proves nothing is left alone")
+        no_signal_in_a_job(ebb)
+        ebb.terminate()
 
 
 def holds():
@@ -241,9 +339,14 @@ def with_spares():
         never_fewer_nor_more(ebb, 2)
 
 
+def work_once(ebb):
+    """Who has come to its lease while there was no ebbd is known when it comes again."""
+    for slot in range(5):
+        ebb.order("reports", slot, ["work", 0])
+
+
 def over_a_restart():
-    # One that comes to its lease between two ebbds counts as up after ready_timeout.
-    with Ebb({"reports": {"refill": "auto", "size": 3, "ready_timeout": "5s"}}, watch=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3}}, watch=False) as ebb:
         settles(ebb, 3)
         before = pids(ebb)
         order, pid = begin(ebb, 0)
@@ -256,6 +359,7 @@ def over_a_restart():
         check(running(pid) and answer(ebb, "one") is None, "who is in a job goes on")
         finish(ebb)
         check(ebb.done(order)["pid"] == pid, "to its end")
+        work_once(ebb)
         check(answered(ebb, "one") == ("done", None), "answered by the third")
         settles(ebb, 3)
         all_new(ebb, before)
@@ -282,8 +386,7 @@ def ends_at(point):
         ebb.start()
         finish(ebb)
         check(ebb.done(job[0])["pid"] == job[1], "who is in a job finishes it")
-        for slot in range(4):
-            ebb.order("reports", slot, ["work", 0])  # who has come to its lease unseen is known when it comes again
+        work_once(ebb)
         if ebb.audit(ev="accepted", id="one"):
             check(answered(ebb, "one") == ("done", None), "what was accepted is done")
         settles(ebb, 3)
@@ -298,5 +401,6 @@ def ends_at_each_point():
         ends_at(point)
 
 
-main(successor_first, in_batches, without_headroom, reload_goes_the_same_way, taken_back, jobs_without_end, command_that_fails,
-     holds, answers, with_spares, over_a_restart, ends_at_each_point)
+main(successor_first, in_batches, without_headroom, reload_goes_the_same_way, taken_back, taken_back_in_a_job, jobs_without_end,
+     command_that_fails, others_ask_meanwhile, of_those_who_took_no_lease, beside_one_that_is_left_alone, holds, answers,
+     with_spares, over_a_restart, ends_at_each_point)

@@ -63,7 +63,7 @@ class Supervisor(Ebb):
         """Started and up."""
         path = self.make_lease(pool, name or f"w{len(self.processes)}") if lease else None
         process = self.popen(["/usr/bin/python3", "-B", f"{self.home}/lib/{program}.py", self.spool, *options],
-                             env=self.environ_of(pool, slot, path), process_group=self.bystander().pid, **more)
+                             env=self.environ_of(pool, slot, path), **{"process_group": self.bystander().pid, **more})
         self.wait_journal(PATIENCE, ev="up", pid=process.pid)
         return process
 
@@ -157,6 +157,24 @@ def one_that_never_comes_to_its_lease():
         one.kill()
         ebb.wait_audit(PATIENCE, ev="exited", pid=one.pid)
         ebb.no_one_else_was_touched()
+
+
+def one_whose_group_ebbd_is_in():
+    """A worker's relatives prove that it uses its lease; ebbd, who keeps that locked, is none of them."""
+    with Supervisor({"a": {"ready_timeout": "200ms"}}, watch=False) as ebb:
+        one = ebb.worker_of("a", 0, "--lease", "never", process_group=0)
+        join = "import os, sys; os.setpgid(0, int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+        ebb.process.kill()
+        ebb.process.wait()
+        ebb.through = ("/usr/bin/python3", "-c", join, str(one.pid))
+        ebb.start()
+        check(os.getpgid(ebb.process.pid) == one.pid, "it was started by a job")
+        ebb.adopt("a", one)
+        wait_for(lambda: ebb.audit(ev="warning", reason="unleased") or ebb.audit(ev="ready"), PATIENCE, "ebbd has looked")
+        check(not ebb.audit(ev="ready") and ebb.slot("a", 0)["state"] == "unleased", f"it is not: {ebb.slot('a', 0)}")
+        check(ebb.command("retire a/0")["reason"] == "unleased" and one.poll() is None, "and is left alone")
+        one.kill()
+        ebb.wait_audit(PATIENCE, ev="exited", pid=one.pid)
 
 
 def by_signal():
@@ -323,8 +341,8 @@ def under_another_ebbd():
         for process in (idle, busy, young):
             ebb.wait_audit(PATIENCE, ev="takeover", pid=process.pid)
         ebb.wait_audit(PATIENCE, ev="exited", pid=dead.pid)
-        check([ebb.slot("a", slot)["state"] for slot in range(3)] in (["ready", "due", "empty"], ["idle", "due", "empty"]),
-              f"as they were: {ebb.pool('a')}")
+        before = ["ready", "due", "empty"], ["idle", "due", "empty"]
+        wait_for(lambda: [ebb.slot("a", slot)["state"] for slot in range(3)] in before, PATIENCE, "they are as they were")
         ebb.finish()
         ebb.done(order)
         ebb.gone(busy)
@@ -369,8 +387,8 @@ id -u >> "$0.$EBB_SLOT.$$.new"
 echo "umask $(umask)" >> "$0.$EBB_SLOT.$$.new"
 cut -d' ' -f6 /proc/self/stat | sed "s/^/session /; s/ $$\\$/ its-own/" >> "$0.$EBB_SLOT.$$.new"
 mv "$0.$EBB_SLOT.$$.new" "$0.$EBB_SLOT.$$"
-[ ! -e "$0.fails" ] || exit 3
-while [ -e "$0.hangs" ]; do sleep 0.05; done
+while [ -e "$0.hangs" ] || [ -e "$0.hangs.$EBB_SLOT" ]; do sleep 0.05; done
+[ ! -e "$0.fails" ] && [ ! -e "$0.fails.$EBB_SLOT" ] || exit 3
 """
 
 
@@ -391,6 +409,13 @@ class Asking(Supervisor):
 
     def calls(self, slot=0):
         return [path for path in glob.glob(f"{self.script}.{slot}.*") if not path.endswith(".new")]
+
+    def end(self, process):
+        process.kill()
+        self.wait_audit(PATIENCE, ev="exited", pid=process.pid)
+
+    def all_calls(self):
+        return self.calls("[0-9]")
 
     def wait_calls(self, n, slot=0):
         return wait_for(lambda: len(calls := self.calls(slot)) == n and calls, PATIENCE, f"{n} calls for {slot}")
@@ -442,6 +467,95 @@ def who_fails_is_asked_again():
         check("No such file" in ebb.wait_audit(PATIENCE, ev="backoff")["text"], "one that is not there")
 
 
+def whoever_comes_fills_the_slot_that_waits():
+    """Nobody says which call a worker comes of: as many slots are asked for as are empty all the same."""
+    with Asking(size=2) as ebb:
+        ebb.mark("fails.0")
+        ebb.start()
+        ebb.wait_audit(PATIENCE, ev="backoff", slot=0)
+        ebb.wait_calls(1, 1)
+        one = ebb.worker_of("a")
+        ebb.adopt("a", one)
+        calls = len(ebb.all_calls())
+        wait_for(lambda: len(ebb.all_calls()) > calls, PATIENCE, "one is still missing, and asked for")
+        ebb.end(one)
+    with Asking(size=2) as ebb:
+        ebb.mark("hangs.0")
+        ebb.mark("fails.0")
+        ebb.start()
+        ebb.wait_calls(1)
+        ebb.wait_calls(1, 1)
+        one = ebb.worker_of("a")
+        ebb.adopt("a", one)
+        check(ebb.slot("a", 0)["pid"] == one.pid, "it takes the place of whom is still asked for")
+        ebb.mark("hangs.0", False)
+        record = ebb.wait_audit(PATIENCE, ev="backoff")
+        check((record["slot"], record["exit_code"]) == (1, 3), f"nobody comes for the other one: {record}")
+        ebb.wait_calls(2, 1)
+        ebb.end(one)
+
+
+def who_was_sent_away_is_asked_for_again():
+    with Asking(size=2) as ebb:
+        ebb.start()
+        one, n = ebb.worker_of("a"), 1
+        for closes, reason, opens in (("drain a", "drained", "resume a"), ("hold a what=refill for=1m", "hold", "resume a"),
+                                      ("scale a 0", "no-room", "scale a 2")):
+            ebb.wait_calls(n)
+            ebb.wait_calls(n, 1)
+            check(ebb.command(closes)["ev"] == "done", closes)
+            ebb.adopt("a", one, reason)
+            ebb.send(opens)
+            n += 1
+        ebb.wait_calls(n)
+        ebb.wait_calls(n, 1)
+        ebb.adopt("a", one)
+        ebb.end(one)
+
+
+def who_is_asked_otherwise_is_asked_again():
+    with Asking() as ebb:
+        ebb.start()
+        ebb.wait_calls(1)
+        ebb.pools["a"]["environment"] = "V=2"
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "taken")
+        ebb.wait_calls(2)
+        ebb.mark("hangs")
+        ebb.pools["a"]["environment"] = "V=3"
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "taken")
+        ebb.wait_calls(3)
+        ebb.pools["a"]["environment"] = "V=4"
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "taken while it hangs")
+        ebb.wait_calls(4)
+        ebb.mark("hangs", False)
+
+
+def one_that_ends_together_with_who_was_asked():
+    with Asking() as ebb:
+        ebb.mark("hangs")
+        ebb.start()
+        ebb.wait_calls(1)
+        asked = ebb.wait_audit(PATIENCE, ev="summon")["pid"]
+        one = ebb.worker_of("a")
+        ebb.adopt("a", one)
+        ebb.done(ebb.order("a", 0, ["work", 0]))
+        ebb.wait_audit(PATIENCE, ev="ready", pid=one.pid)
+        ebb.process.send_signal(signal.SIGSTOP)
+        try:
+            one.kill()
+            one.wait()
+            ebb.mark("hangs", False)
+            wait_for(lambda: not running(asked), PATIENCE, "the command has ended too, and well")
+        finally:
+            ebb.process.send_signal(signal.SIGCONT)
+        ebb.wait_audit(PATIENCE, ev="exited", pid=one.pid)
+        record = ebb.wait_audit(PATIENCE, ev="backoff")
+        check("exit_code" not in record and "refill_command" not in record["text"], f"it died young: {record}")
+
+
 def who_takes_long_is_only_told_of():
     with Asking(ready_timeout="300ms") as ebb:
         ebb.mark("hangs")
@@ -482,6 +596,8 @@ def who_was_asked_by_one_that_died():
             check(len(ebb.audit(ev="refused")) == 0 and not leftovers(ebb.run_dir), "and is asked again when nobody has come")
 
 
-main(by_lease, one_that_never_comes_to_its_lease, by_signal, watched, who_is_no_worker, whose_lease_is_none,
-     under_another_ebbd, that_dies_while_it_adopts, somebody_is_asked, who_fails_is_asked_again,
-     who_takes_long_is_only_told_of, who_was_asked_by_one_that_died)
+main(by_lease, one_that_never_comes_to_its_lease, one_whose_group_ebbd_is_in, by_signal, watched, who_is_no_worker,
+     whose_lease_is_none, under_another_ebbd, that_dies_while_it_adopts, somebody_is_asked, who_fails_is_asked_again,
+     whoever_comes_fills_the_slot_that_waits, who_was_sent_away_is_asked_for_again,
+     who_is_asked_otherwise_is_asked_again, one_that_ends_together_with_who_was_asked, who_takes_long_is_only_told_of,
+     who_was_asked_by_one_that_died)

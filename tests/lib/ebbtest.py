@@ -432,7 +432,7 @@ class Ebb:
         check(not crashed, f"ebb-watch crashed: {crashed}")
         last = {}
         for record in self.audit():
-            if record.get("reason") in ("other-version", "bad-board"):
+            if record.get("reason") in ("other-version", "bad-board", "other-boot"):
                 last.clear()  # what is counted is on the board, and lost with it
             if record.get("ev") != "refill":
                 continue

@@ -76,10 +76,12 @@ static bool answers_request(const struct call *call) {
   return !strcmp(call->command->by, "watch") && !strcmp(call->command->reason, reason__name(REASON_REQUEST));
 }
 
-/* The watch says it again and again. */
+/* The watch says it again and again. For a roll it has said nothing yet. */
 static bool is_marked_already(const struct call *call) {
-  return call->slot->first && call->slot->state == EBB_SLOT_SERVING && !strcmp(call->command->by, "watch") &&
-         call->command->refill == COMMAND_REFILL_FIRST && !call->command->id[0] && !answers_request(call);
+  const struct slot *slot = call->slot;
+  return slot->first && slot->state == EBB_SLOT_SERVING && slot->reason != REASON_ROLL &&
+         !strcmp(call->command->by, "watch") && call->command->refill == COMMAND_REFILL_FIRST &&
+         !call->command->id[0] && !answers_request(call);
 }
 
 static const char *retire_slot(const struct call *call) {

@@ -40,10 +40,16 @@ void adopt__make_places(struct keeper *keeper) {
   }
 }
 
+static bool is_sooner(const struct slot *slot, const struct slot *other) {
+  bool asked = slot->summoned_ns != 0, other_asked = other->summoned_ns != 0;
+  return asked != other_asked ? asked : slot->number < other->number;
+}
+
+/* Where somebody was asked for already: the slots that are left over are those that ask again. */
 static struct slot *empty_slot(struct keeper *keeper, const struct pool *pool) {
   struct slot *first = NULL;
   for_each_slot_of(slot, keeper, pool) {
-    if (!worker__present(slot) && worker__wanted(keeper, slot) && (!first || slot->number < first->number))
+    if (!worker__present(slot) && worker__wanted(keeper, slot) && (!first || is_sooner(slot, first)))
       first = slot;
   }
   return first;

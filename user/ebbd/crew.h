@@ -18,10 +18,12 @@ struct crew {
 void crew__count(const struct keeper *keeper, struct crew ret_crews[EBB_POOLS_MAX]);
 struct crew crew__of(const struct keeper *keeper, const struct pool *pool);
 
-/* It takes jobs, or may do so: of an unleased one nobody knows, and a due one may still be in the middle of one. */
+/* It takes jobs, or may do so: of an unleased one nobody knows, and a due one may still be in the middle of one; but for a
+ * successor that never came to its lease, and whose place was closed again: else it hangs, and keeps the next one out. */
 static inline bool crew__serves(const struct slot *slot) {
   return slot->state == EBB_SLOT_SERVING || slot->state == EBB_SLOT_UNLEASED ||
-         (slot->state == EBB_SLOT_DUE && slot->was_serving);
+         (slot->state == EBB_SLOT_DUE && slot->was_serving &&
+          (slot->leased || slot->closed != PLACE_SURPLUS || worker__serves_at_once(slot)));
 }
 /* Its process has ended, and a helper goes on with the job. */
 static inline bool crew__has_helper(const struct slot *slot) {

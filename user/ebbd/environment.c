@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include "environment.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ebb/lease.h"
 #include "rundir.h"
+
+#define ENVIRONMENT_MAX 512
+
+struct environment {
+  const char *vars[ENVIRONMENT_MAX + 1]; /* NULL-terminated */
+  size_t n;
+  char lease[PATH_MAX + 64], pool[64], slot[32], generation[40];
+  char home[160], user[48], logname[48], shell[96];
+};
 
 extern char **environ;
 
@@ -40,8 +50,8 @@ static bool speaks_of_ebbd(const char *variable) {
     add(environment, (environment)->field);                                                                            \
   } while (0)
 
-void environment__compose(struct environment *ret, const struct keeper *keeper, const struct slot *slot,
-                          const char *lease_name) {
+static void compose(struct environment *ret, const struct keeper *keeper, const struct slot *slot,
+                    const char *lease_name) {
   const struct pool *pool = slot->pool;
   const struct identity *identity = &pool->identity;
   ret->n = 0;
@@ -65,4 +75,22 @@ void environment__compose(struct environment *ret, const struct keeper *keeper, 
   for (char **variable = environ; *variable; variable++)
     if (!speaks_of_ebbd(*variable))
       add(ret, *variable);
+}
+
+struct spawn environment__spawn(const struct keeper *keeper, const struct slot *slot, const char *lease_name) {
+  static struct environment environment;
+  const struct pool *pool = slot->pool;
+  compose(&environment, keeper, slot, lease_name);
+  return (struct spawn){
+      .argv = pool->argv,
+      .envp = environment.vars,
+      .directory = pool->config.directory[0] ? pool->config.directory : "/",
+      .identity = &pool->identity,
+      .oom_score_adj = 0,
+      .new_group = true,
+      .keep_fd = -1,
+      .open_files = keeper->open_files,
+      .masks = true, /* ours may be that of a unit which hides what is its own */
+      .umask = pool->config.umask,
+  };
 }

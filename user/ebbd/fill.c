@@ -41,8 +41,9 @@ static void piece_turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns
     start(keeper, slot, now_ns);
 }
 
+/* Who was asked for may come meanwhile, is sent away, and does not come again. */
 static void wait_no_more(struct slot *slot) {
-  slot->waits_ns = 0;
+  slot->waits_ns = slot->summoned_ns = 0;
   slot->admitted = false;
 }
 

@@ -33,6 +33,7 @@ struct asked {
   pid_t pid;
   uint64_t born_ns;
   int lease_fd;
+  bool locked_by_us;
   char lease[LEASE_NAME_BYTES];
 };
 
@@ -124,10 +125,13 @@ static bool is_related(const struct asked *worker, pid_t pid) {
   return false;
 }
 
-/* Anybody who may open the lease can wait at it, or hold it, and proves nothing of the worker. */
+/* Anybody who may open the lease can wait at it, or hold it, and proves nothing of the worker. Least of all we, who keep it
+ * locked, and were started by a job of its perhaps. */
 static bool is_of_worker(size_t i, pid_t pid, void *arg) {
   const struct asked *worker = (const struct asked *)arg + i;
   char lease[LEASE_PATH_BYTES], expected[LEASE_PATH_BYTES];
+  if (pid == getpid())
+    return false;
   if (is_related(worker, pid))
     return true;
   (void)snprintf(expected, sizeof(expected), "%s/lease/%s", gate.run_path, worker->lease);
@@ -135,11 +139,18 @@ static bool is_of_worker(size_t i, pid_t pid, void *arg) {
          takeover__is_owners(pid, worker->lease_fd);
 }
 
+/* Who was taken over may have come to its lease while there was no ebbd. */
+static bool works(size_t i) {
+  return !gate.workers[i].locked_by_us && locks__held_through(gate.workers[i].pid, &gate.keys[i]);
+}
+
 static void answer(void) {
   const uint64_t one = 1;
   uint64_t begun_ns = clock__monotonic_ns();
   FAULT(LOCKS_STUCK);
   gate.known = locks__read_of(gate.keys, gate.n, gate.uses, is_of_worker, gate.workers) == 0;
+  for (size_t i = 0; i < gate.n; i++)
+    gate.uses[i].held = gate.uses[i].held || works(i);
   FAULT(LOCKS_LATE);
   gate.cost_ns = clock__monotonic_ns() - begun_ns;
   atomic_store_explicit(&gate.state, ANSWERED, memory_order_release);
@@ -203,7 +214,8 @@ static void ask(struct keeper *keeper, struct slot *const *slots, size_t n) {
                                      .generation = slot->generation,
                                      .pid = slot->pid,
                                      .born_ns = slot->born_ns,
-                                     .lease_fd = slot->lease_fd};
+                                     .lease_fd = slot->lease_fd,
+                                     .locked_by_us = slot->holds};
     worker__lease_name(slot, gate.workers[i].lease);
     if (slot->born_ns > gate.youngest_ns)
       gate.youngest_ns = slot->born_ns;

@@ -11,8 +11,10 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "fault.h"
+#include "kernfile.h"
 #include "log.h"
 #include "pending.h"
+#include "publish.h"
 #include "roster.h"
 #include "takeover.h"
 
@@ -30,6 +32,7 @@ static int make_pools(struct keeper *keeper) {
 static const char *trouble(int error) {
   return error == -EPROTONOSUPPORT ? "was written by another version of ebb"
          : error == -EPROTO        ? "is damaged"
+         : error == -ESTALE        ? "was written before the machine started again"
                                    : "cannot be read";
 }
 
@@ -37,10 +40,11 @@ static void say_bad_board(struct keeper *keeper, int error) {
   char text[128];
   (void)snprintf(text, sizeof(text), "the board %s: looking for workers by their lease", trouble(error));
   log__warning("%s", text);
-  audit__write(&keeper->audit,
-               &(struct audit_record){.event = AUDIT_WARNING,
-                                      .reason = error == -EPROTONOSUPPORT ? "other-version" : "bad-board",
-                                      .text = text});
+  audit__write(&keeper->audit, &(struct audit_record){.event = AUDIT_WARNING,
+                                                      .reason = error == -EPROTONOSUPPORT ? "other-version"
+                                                                : error == -ESTALE        ? "other-boot"
+                                                                                          : "bad-board",
+                                                      .text = text});
 }
 
 /* Beside the board, or without one. How many, or negative errno. */
@@ -70,10 +74,21 @@ static int take_over(struct keeper *keeper, const struct board_view *before, boo
   takeover__rest(keeper, before, now_ns);
   takeover__sweep(keeper, now_ns);
   roster__tidy(keeper);
+  keeper->unplaced |= !roster__balance_all(keeper, now_ns); /* not before it is known who serves */
   adopt__make_places(keeper);
   if (known + unknown)
     log__info("took over %d workers", known + unknown);
   return 0;
+}
+
+/* A run directory may outlive the machine's run: the pids and deadlines on its board are of another one then. */
+static int read_board(const struct keeper *keeper, const struct seqfile *file, struct board_view *ret_before) {
+  int error = board__view(file, ret_before);
+  const char *written = ret_before->ebbd.boot_id;
+  if (error || !*written || !*keeper->boot_id || !strcmp(written, keeper->boot_id))
+    return error;
+  memset(ret_before, 0, sizeof(*ret_before));
+  return -ESTALE;
 }
 
 /*
@@ -86,7 +101,7 @@ static int take_board(struct keeper *keeper, struct board_view *ret_before, bool
   int unread = board__open(&old, keeper->run_dirfd);
   int error = board__create(&keeper->board, keeper->run_dirfd, keeper->gid, ret_kept);
   if (!error && !unread)
-    unread = board__view(*ret_kept ? &keeper->board : &old, ret_before);
+    unread = read_board(keeper, *ret_kept ? &keeper->board : &old, ret_before);
   seqfile__close(&old);
   if (error)
     log__error("board: %s", strerror(-error));
@@ -101,11 +116,15 @@ int handover__run(struct keeper *keeper) {
   bool kept = false;
   if (!before)
     return -ENOMEM;
+  if (kernfile__read("/proc/sys/kernel/random/boot_id", keeper->boot_id, sizeof(keeper->boot_id)))
+    keeper->boot_id[0] = 0;
   int error = take_board(keeper, before, &kept);
   if (error)
     return error;
   FAULT(BOARD_OURS);
   error = take_over(keeper, before, kept);
+  if (!error) /* how many slots there are: a worker is published as it starts, and has to be found from then on */
+    publish__all(keeper);
   FAULT(ALL_TAKEN);
   return error;
 }

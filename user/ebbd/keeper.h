@@ -181,6 +181,7 @@ struct keeper {
   gid_t gid;
   unsigned long open_files; /* the soft limit that we were started with: workers get it back */
   uint64_t started_ns;
+  char boot_id[40]; /* of this run of the kernel; empty: not known */
   uint64_t gate_ns; /* next look at /proc/locks; 0: nobody is at the gate */
   bool unplaced;    /* the configuration has pools or slots for which there was no place */
   uint64_t wake_ups;

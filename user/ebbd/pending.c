@@ -48,6 +48,13 @@ static bool is_known(struct keeper *keeper, const struct board_view *before, con
          !strcmp(keeper->pools[pending->pool].config.name, before->pools[pending->pool].name);
 }
 
+static bool is_damaged(const struct board_pending *record) {
+  bool of_one_pool = record->kind == PENDING_CHOICE || record->kind == PENDING_ROLLED;
+  return record->kind >= PENDING_N || record->verb >= COMMAND_N || record->slot > EBB_SLOTS_MAX ||
+         (record->kind == PENDING_RETIRE && record->slot == EBB_SLOTS_MAX) ||
+         (of_one_pool && record->pool == EBB_POOLS_MAX);
+}
+
 static void restore(struct keeper *keeper, const struct board_view *before, const struct board_pending *record) {
   struct pending found = {
       .kind = (enum pending_kind)record->kind,
@@ -57,8 +64,7 @@ static void restore(struct keeper *keeper, const struct board_view *before, cons
       .generation = record->generation,
   };
   struct pending *pending = pending__new(keeper);
-  if (record->kind == PENDING_NONE || record->kind >= PENDING_N || record->verb >= COMMAND_N ||
-      record->slot > EBB_SLOTS_MAX || (record->kind == PENDING_RETIRE && record->slot == EBB_SLOTS_MAX) || !pending)
+  if (record->kind == PENDING_NONE || is_damaged(record) || !pending)
     return;
   (void)text__copy(found.id, sizeof(found.id), record->id);
   if (pending > keeper->pending && is_same(pending - 1, &found))
@@ -233,14 +239,14 @@ static void look(struct keeper *keeper, struct pending *pending, uint64_t now_ns
     else if (drain_lifted(keeper, pending))
       answer(keeper, pending, AUDIT_REFUSED, "superseded");
     break;
-  case PENDING_FULL:
-    if (all_full(keeper, pending))
+  case PENDING_FULL: /* a stop takes everybody away, which is not what was asked for: in the end that is said */
+    if (keeper->stop == STOP_NO && all_full(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     break;
   case PENDING_ROLLED: /* another roll makes more of them stale, so this one is done with that */
     if (keeper->pools[pending->pool].removed)
       answer(keeper, pending, AUDIT_REFUSED, "superseded");
-    else if (rolled(keeper, pending))
+    else if (keeper->stop == STOP_NO && rolled(keeper, pending))
       answer(keeper, pending, AUDIT_DONE, NULL);
     break;
   case PENDING_NOW:

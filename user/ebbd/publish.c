@@ -35,6 +35,7 @@ static void publish_ebbd(struct keeper *keeper, struct board *board) {
       .rules = keeper->config.rules,
   };
   (void)text__copy(now.pressure_source, sizeof(now.pressure_source), keeper->config.pressure_source);
+  (void)text__copy(now.boot_id, sizeof(now.boot_id), keeper->boot_id);
   store(keeper, &board->ebbd, &now, sizeof(now));
 }
 

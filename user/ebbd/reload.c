@@ -47,6 +47,7 @@ static void place_all(struct keeper *keeper, uint64_t now_ns) {
   keeper->unplaced = false;
   for (uint32_t i = 0; i < keeper->config.n_pools; i++)
     keeper->unplaced |= roster__apply(keeper, &keeper->config.pools[i], now_ns) == -ENOSPC;
+  keeper->unplaced |= !roster__balance_all(keeper, now_ns);
 }
 
 bool reload__place(struct keeper *keeper, uint64_t now_ns) {

@@ -74,17 +74,18 @@ static bool open_places(struct keeper *keeper, struct pool *pool, uint64_t n, bo
   return n == 0;
 }
 
-/* How well the pool can do without it. */
-static int rank(const struct slot *slot, bool too_many_serve) {
+/* How well the pool can do without it. Of one that has not come to its lease nobody knows that it serves: it may hang, and be
+ * the very one that is too many; unless what the pool is to have has become less. */
+static int rank(const struct slot *slot, bool too_many_serve, bool resized) {
   if (crew__serves(slot))
-    return too_many_serve ? 5 : 0;
+    return !too_many_serve ? 0 : slot->state == EBB_SLOT_UNLEASED && !resized ? 6 : 5;
   return slot->closed == PLACE_EMPTIED      ? 1
          : slot->state == EBB_SLOT_SPARE    ? 2
          : slot->state == EBB_SLOT_STARTING ? 3
                                             : 4; /* nobody, or somebody who is leaving */
 }
 
-static void close_one(struct keeper *keeper, const struct pool *pool, bool by_number) {
+static void close_one(struct keeper *keeper, const struct pool *pool, bool resized, bool by_number) {
   uint32_t serving = 0;
   struct slot *chosen = NULL;
   for_each_slot_of(slot, keeper, pool) serving += slot->closed != PLACE_SURPLUS && crew__serves(slot);
@@ -92,7 +93,7 @@ static void close_one(struct keeper *keeper, const struct pool *pool, bool by_nu
   for_each_slot_of(slot, keeper, pool) {
     if (slot->closed == PLACE_SURPLUS)
       continue;
-    int by_rank = !chosen ? 1 : by_number ? 0 : rank(slot, too_many) - rank(chosen, too_many);
+    int by_rank = !chosen ? 1 : by_number ? 0 : rank(slot, too_many, resized) - rank(chosen, too_many, resized);
     if (by_rank > 0 || (by_rank == 0 && slot->number > chosen->number))
       chosen = slot;
   }
@@ -100,11 +101,11 @@ static void close_one(struct keeper *keeper, const struct pool *pool, bool by_nu
     chosen->closed = PLACE_SURPLUS;
 }
 
-static bool balance(struct keeper *keeper, struct pool *pool, bool by_number, uint64_t now_ns) {
+static bool balance(struct keeper *keeper, struct pool *pool, bool resized, uint64_t now_ns) {
   struct crew crew = crew__of(keeper, pool);
   uint64_t places = crew.places, wanted = places_for(pool, pool->size, crew.first);
   for (; places > wanted; places--)
-    close_one(keeper, pool, by_number && wanted == pool->size);
+    close_one(keeper, pool, resized, resized && wanted == pool->size);
   return open_places(keeper, pool, wanted - places, false, now_ns);
 }
 
@@ -174,12 +175,13 @@ struct pool *roster__known_pool(struct keeper *keeper, const char *name) {
   return NULL;
 }
 
-/* Slots that back off do so because of a worker of before. */
+/* Slots that back off, or wait for who was asked for, do so because of a command of before. */
 static void try_anew(struct keeper *keeper, struct pool *pool) {
   pool->unleased_warned = false;
   for_each_slot_of(slot, keeper, pool) {
     slot->failures = 0;
-    slot->retry_ns = 0;
+    slot->retry_ns = slot->summoned_ns = 0;
+    summon__forget(slot);
   }
 }
 
@@ -196,7 +198,13 @@ int roster__apply(struct keeper *keeper, const struct config_pool *config, uint6
     try_anew(keeper, pool);
   if (error)
     return error;
-  return roster__resize(keeper, pool, resize ? config->size : pool->size, now_ns) ? 0 : -ENOSPC;
+  return !resize || roster__resize(keeper, pool, config->size, now_ns) ? 0 : -ENOSPC;
+}
+
+bool roster__balance_all(struct keeper *keeper, uint64_t now_ns) {
+  bool room = true;
+  for_each_pool(pool, keeper) room &= pool->removed || roster__balance(keeper, pool, now_ns);
+  return room;
 }
 
 struct pool *roster__new_pool(struct keeper *keeper) {

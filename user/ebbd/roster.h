@@ -21,13 +21,16 @@ struct slot *roster__add_slot(struct keeper *keeper, struct pool *pool, uint32_t
 struct slot *roster__put_slot(struct keeper *keeper, uint32_t index, struct pool *pool, uint32_t number,
                               uint64_t now_ns);
 /* A pool as the file has it, be it known already or not. A size set by `scale` stays until the file says another one than
- * before. 0, -ENOSPC: no place for it or for all of its slots, or another negative errno. */
+ * before. What else has changed asks for roster__balance_all, once it is known who is there. 0, -ENOSPC: no place for it or
+ * for all of its slots, or another negative errno. */
 int roster__apply(struct keeper *keeper, const struct config_pool *config, uint64_t now_ns);
 /* Open or close places until the pool has as many as it is to have; the turns that follow fill or empty them. Opened are
- * the lowest numbers that are not in use. Closed are, while more serve than the pool's size, places of such workers, else of
- * those that do not serve: where there is nobody, then where one is starting, then spares, then what is wanted empty; of
- * these the highest numbers. What is wanted empty is not opened. false: some have found no room; the same again adds them when there is some. */
+ * the lowest numbers that are not in use. Closed are, while more serve than the pool's size, places of such workers, of
+ * unleased ones first, else of those that do not serve: where there is nobody, then where one is starting, then spares, then
+ * what is wanted empty; of these the highest numbers. What is wanted empty is not opened. false: some have found no room; the
+ * same again adds them when there is some. */
 bool roster__balance(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
+bool roster__balance_all(struct keeper *keeper, uint64_t now_ns);
 /* Open what is missing, and only what can be filled at once: no places that somebody is still leaving. */
 bool roster__open_at_once(struct keeper *keeper, struct pool *pool, uint64_t now_ns);
 /* Make the pool that large, and balance it; but one with neither spares nor successors on their way closes its highest

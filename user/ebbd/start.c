@@ -58,24 +58,10 @@ static void limit_pids(struct keeper *keeper, struct slot *slot, int leaf) {
 }
 
 static int run(struct keeper *keeper, struct slot *slot, const char *lease_name, int leaf, struct spawn_error *error) {
-  static struct environment environment; /* large; one start at a time */
-  const struct pool *pool = slot->pool;
   struct board_slot *record = &board__of(&keeper->board)->slots[slot->index];
-  environment__compose(&environment, keeper, slot, lease_name);
-  const struct spawn spawn = {
-      .argv = pool->argv,
-      .envp = environment.vars,
-      .directory = pool->config.directory[0] ? pool->config.directory : "/",
-      .identity = &pool->identity,
-      .oom_score_adj = 0,
-      .new_group = true,
-      .keep_fd = -1,
-      .open_files = keeper->open_files,
-      .masks = true, /* ours may be that of a unit which hides what is its own */
-      .umask = pool->config.umask,
-      .early_pid = &record->spawned, /* should we die here, the next ebbd waits for it to come to exec */
-      .cgroup = leaf > 0 ? leaf : 0,
-  };
+  struct spawn spawn = environment__spawn(keeper, slot, lease_name);
+  spawn.early_pid = &record->spawned; /* should we die here, the next ebbd waits for it to come to exec */
+  spawn.cgroup = leaf > 0 ? leaf : 0;
   return spawn__run(&spawn, &slot->pid, &slot->pidfd, error);
 }
 

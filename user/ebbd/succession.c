@@ -7,15 +7,20 @@
 #include "pending.h"
 #include "roll.h"
 #include "roster.h"
+#include "tell.h"
 #include "worker.h"
 
+/* By the pool, since it is the successor that has to wait; who goes may be of a time when it took no lease. */
 static bool can_be_marked(const struct keeper *keeper, const struct slot *slot) {
   const struct ebb_pool_rules *rules = &slot->pool->config.rules;
-  bool serves = slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_DUE && slot->leased);
+  bool serves =
+      slot->state == EBB_SLOT_SERVING || (slot->state == EBB_SLOT_DUE && (slot->leased || tell__is_for(slot)));
   return serves && rules->mode == EBB_MODE_SERVICE && rules->idle == EBB_IDLE_LEASE && worker__wanted(keeper, slot);
 }
 
 bool succession__mark(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns) {
+  if (slot->first && slot->reason == REASON_ROLL)
+    slot->reason = reason; /* a roll can wait, and be taken back; whoever asks now means this worker */
   if (slot->first || !can_be_marked(keeper, slot))
     return slot->first;
   slot->first = true;
@@ -69,16 +74,33 @@ static void go_without(struct keeper *keeper, struct slot *slot, uint64_t now_ns
   take_off(slot);
 }
 
+/* Also when what had made it due was taken back: nobody wants it to go any more. */
 static bool is_over(const struct keeper *keeper, const struct slot *slot) {
-  return !can_be_marked(keeper, slot) || (slot->reason == REASON_ROLL && !roll__stale(slot));
+  return !can_be_marked(keeper, slot) || slot->reason == REASON_NONE ||
+         (slot->reason == REASON_ROLL && !roll__stale(slot));
+}
+
+/* It fills a place of the pool, but does not use its lease. */
+static bool is_left_alone(const struct slot *slot) {
+  return slot->closed == PLACE_OPEN && !slot->first && !slot->leased && slot->state != EBB_SLOT_SERVING &&
+         crew__serves(slot);
+}
+
+/* As many as the pool's size serve or wait without it. Those who are left alone do not make its going sure, since one of them
+ * may be a successor that hangs; but they do not stand in the way when a spare is let in as it goes. */
+static bool can_go(struct keeper *keeper, const struct pool *pool) {
+  struct crew crew = crew__of(keeper, pool);
+  bool one_for_one = crew.spares > 0 && crew.serving == pool->size;
+  uint32_t n = crew.sure + crew.spares;
+  for_each_slot_of(slot, keeper, pool) n += one_for_one && is_left_alone(slot);
+  return n > pool->size;
 }
 
 static void slot_turn(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   const struct pool *pool = slot->pool;
-  struct crew crew = crew__of(keeper, pool);
   if (slot->state != EBB_SLOT_SERVING || (slot->reason == REASON_ROLL && now_ns < pool->hold_retire_ns))
     return;
-  if (crew.sure + crew.spares > pool->size)
+  if (can_go(keeper, pool))
     (void)worker__let_go(keeper, slot, slot->reason, now_ns);
   else if (!succession__comes(keeper, pool, now_ns))
     go_without(keeper, slot, now_ns);

@@ -15,8 +15,8 @@
 
 #include "keeper.h"
 
-/* Mark it, and open the place. false: it has to be asked out as usual, since it does not serve, takes no lease, or is not
- * wanted here, or there is no room. */
+/* Mark it, and open the place. false: it has to be asked out as usual, since it does not serve, its pool takes no lease, or
+ * it is not wanted here, or there is no room. One that a roll has marked goes for this reason from now on. */
 bool succession__mark(struct keeper *keeper, struct slot *slot, enum reason reason, uint64_t now_ns);
 /* After the turn of the slots, before spare__turn: ask out those whose successor is ready; take marks off. true: places have
  * been closed, and the slots have to look. */

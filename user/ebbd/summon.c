@@ -35,36 +35,37 @@ static void fail(struct keeper *keeper, struct slot *slot, const char *text, uin
   worker__back_off(keeper, slot, SLOT_SPAWN_FAILED, text, now_ns);
 }
 
+static bool waits(const struct slot *slot) {
+  return slot->state == EBB_SLOT_EMPTY && slot->summoned_ns;
+}
+
+/* The slot that nobody comes for when the command of this one has failed. The worker of another one's command may have come
+ * here; that one then waits still, for nobody, and would never be asked for again. */
+static struct slot *find_waiting(struct slot *own) {
+  if (waits(own))
+    return own;
+  for_each_slot_of(slot, own->keeper, own->pool) if (waits(slot)) return slot;
+  return NULL;
+}
+
 void summon__exited(struct keeper *keeper, struct slot *slot) {
   char text[64];
-  slot->end = (struct audit_end){.code = -1, .signal = -1};
-  if (pidfd__wait(slot->summon.pidfd, false, &slot->end.code, &slot->end.signal) == 0)
+  struct audit_end end = {-1, -1}; /* not the slot's: its worker may just have ended, too */
+  if (pidfd__wait(slot->summon.pidfd, false, &end.code, &end.signal) == 0)
     return;
   let_go(keeper, &slot->summon);
-  if (slot->end.code == 0 || slot->state != EBB_SLOT_EMPTY || !slot->summoned_ns)
+  struct slot *waiting = end.code == 0 ? NULL : find_waiting(slot);
+  if (!waiting)
     return; /* it has done what it was to do, or somebody was adopted all the same */
-  (void)snprintf(text, sizeof(text), "refill_command: %s %d", slot->end.signal >= 0 ? "signal" : "exit code",
-                 slot->end.signal >= 0 ? slot->end.signal : slot->end.code);
-  fail(keeper, slot, text, clock__monotonic_ns());
+  waiting->end = end;
+  (void)snprintf(text, sizeof(text), "refill_command: %s %d", end.signal >= 0 ? "signal" : "exit code",
+                 end.signal >= 0 ? end.signal : end.code);
+  fail(keeper, waiting, text, clock__monotonic_ns());
 }
 
 static int run(struct keeper *keeper, struct slot *slot, struct spawn_error *error) {
-  static struct environment environment; /* large; one start at a time */
-  struct pool *pool = slot->pool;
   struct summon *summon = &slot->summon;
-  environment__compose(&environment, keeper, slot, NULL);
-  const struct spawn spawn = {
-      .argv = pool->argv,
-      .envp = environment.vars,
-      .directory = pool->config.directory[0] ? pool->config.directory : "/",
-      .identity = &pool->identity,
-      .oom_score_adj = 0,
-      .new_group = true,
-      .keep_fd = -1,
-      .open_files = keeper->open_files,
-      .masks = true,
-      .umask = pool->config.umask,
-  };
+  const struct spawn spawn = environment__spawn(keeper, slot, NULL);
   int r = spawn__run(&spawn, &summon->pid, &summon->pidfd, error);
   if (r)
     return r;

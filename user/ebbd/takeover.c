@@ -282,13 +282,21 @@ int takeover__run(struct keeper *keeper, const struct board_view *before, uint64
   return n;
 }
 
+/* Whatever is no longer known of it, it is not what a worker left behind: it finds by its lease that it has to go. */
+static bool lives(const struct board_slot *record) {
+  struct procstat status;
+  return !procstat__read(record->pid, &status) && status.start_time == record->start_time &&
+         !procstat__is_zombie(&status);
+}
+
 void takeover__rest(struct keeper *keeper, const struct board_view *before, uint64_t now_ns) {
   for (uint32_t i = 0; i < before->n_slots; i++) {
     const struct board_slot *record = &before->slots[i];
     struct pool *pool = roster__known_pool(keeper, before->pools[record->pool].name);
     struct slot *slot = pool ? roster__slot(keeper, pool, record->slot) : NULL;
     /* Without a start time, what else is of that worker cannot be told from what is of another process. */
-    if (slot && !slot->pid && record->pid > 0 && record->start_time && slot->generation == record->generation)
+    if (slot && !slot->pid && record->pid > 0 && record->start_time && slot->generation == record->generation &&
+        !lives(record))
       take_rest(keeper, slot, record, now_ns);
   }
 }

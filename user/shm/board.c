@@ -7,7 +7,7 @@
 
 /* Raise it whenever a record or the meaning of one of its fields changes. Tests make programs of a later version. */
 #ifndef BOARD_VERSION
-#define BOARD_VERSION 7
+#define BOARD_VERSION 8
 #endif
 
 static const struct seqfile_part parts[] = {
@@ -52,6 +52,7 @@ static int take_ebbd(const struct board *board, struct board_view *view) {
   if (ebbd->n_pools > EBB_POOLS_MAX || ebbd->n_slots > EBB_SLOTS_MAX || ebbd->watch_pid < 0)
     return -EPROTO;
   ebbd->pressure_source[sizeof(ebbd->pressure_source) - 1] = 0;
+  ebbd->boot_id[sizeof(ebbd->boot_id) - 1] = 0;
   view->n_pools = ebbd->n_pools;
   return 0;
 }

@@ -24,6 +24,7 @@ struct board_ebbd {
   __u64 wake_ups;   /* turns of ebbd's loop */
   struct ebb_host_rules rules;
   char pressure_source[256];
+  char boot_id[40]; /* of the kernel's run in which it was written: in another one its pids and clocks mean nothing */
 };
 
 /* What a slot's worker is, whatever its pool is by now. */
