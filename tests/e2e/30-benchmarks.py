@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import csv  # noqa: E402
+import glob  # noqa: E402
 import shutil  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
@@ -27,6 +28,10 @@ import pressed  # noqa: E402
 import reaction  # noqa: E402
 
 
+def run_directories():
+    return set(glob.glob("/dev/shm/ebbtest-*"))
+
+
 def bench(script, table):
     """Its rows, and what it printed. In a build directory of its own, so that it leaves real figures alone."""
     if not os.path.exists(os.path.join(BUILD, "bench/cost")):
@@ -36,10 +41,12 @@ def bench(script, table):
     with tempfile.TemporaryDirectory() as folder:
         for name in ("bench", "ebb", "ebbd", "ebb-watch"):
             os.symlink(os.path.join(BUILD, name), os.path.join(folder, name))
+        before = run_directories()
         done = subprocess.run([sys.executable, "-B", os.path.join(TOOLS, script), "--quick", "--bin", folder],
                               capture_output=True, text=True, check=False)
         print(done.stdout, done.stderr)
         check(done.returncode == 0, f"{script} ends with {done.returncode}")
+        check(run_directories() <= before, f"{script} leaves nothing in memory: {run_directories() - before}")
         table = os.path.join(folder, table)
         rows = []
         if os.path.exists(table):
@@ -88,7 +95,8 @@ def pressed_has_all_rows():
 
 def leaks_are_measured():
     rows, said = bench("field_leak.py", "bench-leak.csv")
-    check([row["run"] for row in rows] == ["nobody watches", "ebb"], f"both runs: {rows}")
+    check([row["run"].split(",")[0] for row in rows] == ["nobody watches", "ebb"] * 3, f"both runs, on all heaps: {rows}")
+    check(said.count("standard error 0.") == 3, "it says how far to trust what it says")
     for row in rows:
         check(row["lost"] == row["twice"] == "0", f"each job once: {row}")
         check(int(row["peak_bytes"]) > 10 << 20, f"it sees the workers' memory: {row}")

@@ -1,16 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Do the benchmarks count jobs right, and draw what they are given?"""
+import collections
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
-sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench"))
+BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench")
+sys.path.insert(1, BENCH)
 from plot import Plot, steps, table  # noqa: E402
+from queue_jobs import POOLS  # noqa: E402
 from queue_journal import Journal  # noqa: E402
+
+PATIENCE_S = 20
 
 
 def journal(*lines):
@@ -41,6 +48,22 @@ class Counts(unittest.TestCase):
 
     def test_no_worker_ever_came(self):
         self.assertEqual(Journal("/nonexistent").ended_at, {})
+
+
+class Keeping(unittest.TestCase):
+    def test_who_ends_is_started_again(self):
+        started = collections.Counter()
+        keeper = [sys.executable, "-B", os.path.join(BENCH, "queue_keeper.py"), "/bin/sh", "-c", "echo %POOL%; sleep 0.1"]
+        with subprocess.Popen(keeper, stdout=subprocess.PIPE, text=True) as process:
+            watchdog = threading.Timer(PATIENCE_S, process.kill)
+            watchdog.start()
+            for line in process.stdout:
+                started[line.strip()] += 1
+                if all(started[pool] > 2 * size for pool, size in POOLS.items()):
+                    break
+            process.terminate()
+            watchdog.cancel()
+        self.assertTrue(all(started[pool] > 2 * size for pool, size in POOLS.items()), started)
 
 
 class Pictures(unittest.TestCase):

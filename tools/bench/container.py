@@ -110,8 +110,8 @@ class Container:
         return subprocess.Popen(["/bin/sh", "-c", enter + 'exec "$@"', "sh", *map(str, command)],
                                 stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
-    def usage(self):
-        return Usage(self.samples)
+    def pids(self):
+        return [int(pid) for pid in read(os.path.join(self.group.path, "cgroup.procs")).split()]
 
     def _look(self):
         self.samples.append(Sample(self.group.path, self.pressed.path))

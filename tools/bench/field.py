@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """What the benchmarks of results from the field share: who keeps the workers in the container, the folder, the command line."""
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from fault import machine  # noqa: E402
 from plot import Plot, table, write_csv  # noqa: E402
 
 from demo import package_lists  # noqa: E402
-from machine import Loans, Skip, read, swap_file, write  # noqa: E402
+from machine import Loans, Skip, fresh_name, read, swap_file, write  # noqa: E402
 
 __all__ = ["HERE", "MIB", "PYTHON", "Container", "Ebbd", "Keeper", "Loans", "Plot", "Skip", "Usage", "judged", "machine", "main",
            "package_lists", "read", "swap_file", "table", "write", "write_csv"]
@@ -39,6 +40,10 @@ class Keeper:
             self.processes.append(self.container.popen(command, stdout=log, stderr=log, cwd=self.folder,
                                                        env={**os.environ, **environ}))
 
+    def is_up(self):
+        """Is whoever keeps them at work?"""
+        return True
+
     def stop(self):
         for process in self.processes:
             process.terminate()
@@ -56,6 +61,10 @@ class Ebbd(Keeper):
     def __init__(self, folder, container, build):
         super().__init__(folder, container)
         self.build = build
+        memory = "/dev/shm" if os.path.ismount("/dev/shm") else folder  # as /run is
+        self.run_dir = os.path.join(memory, fresh_name())
+        container.loans.add("folder", self.run_dir)
+        os.mkdir(self.run_dir, 0o700)
 
     def configure(self, pools, **keys):
         keys["pressure_source"] = self.container.pressure
@@ -71,16 +80,20 @@ class Ebbd(Keeper):
         return None if checked.returncode == 0 else (checked.stderr or checked.stdout).strip()
 
     def start(self):
-        self.run("ebbd", [f"{self.build}/ebbd", "--config", self.place("ebb.conf"), "--run-dir", self.place("run")])
+        self.run("ebbd", [f"{self.build}/ebbd", "--config", self.place("ebb.conf"), "--run-dir", self.run_dir])
 
     def ebb(self, *words):
-        return subprocess.run([f"{self.build}/ebb", *words, "--run-dir", self.place("run")], capture_output=True, text=True,
+        return subprocess.run([f"{self.build}/ebb", *words, "--run-dir", self.run_dir], capture_output=True, text=True,
                               check=False).stdout
 
     def stop(self):
         write(self.place("events.json"), self.ebb("events", "--json"))
         self.ebb("send", "--wait", "--timeout", "30s", "stop")
         super().stop()
+
+    def is_up(self):
+        status = self.ebb("status", "--json")
+        return bool(status and json.loads(status)["watch"]["tier"])
 
 
 def judged(aims):

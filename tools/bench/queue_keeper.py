@@ -24,7 +24,8 @@ def main():
     while True:
         time.sleep(PAUSE_S)
         for worker in [worker for worker in workers if worker.poll() is not None]:
-            workers[start(workers[worker])] = workers.pop(worker)
+            pool = workers.pop(worker)
+            workers[start(pool)] = pool
 
 
 if __name__ == "__main__":
