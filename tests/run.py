@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-"""Run the tests: one line a file, then what was skipped and why, then `N passed, N failed, N skipped`.
+"""Run the tests: one line a file, then what was skipped and why, then what failed, then `N passed, N failed, N skipped`.
 
     tests/run.py --build DIR [--only unit|fuzz|model|scenario|bpf|e2e|proc] [-v] [pattern…]
 
@@ -10,7 +10,7 @@ like that).
 
 A file is run when its name contains one of the patterns. What a test prints is shown when it fails, or with -v. Counted
 are test functions of cmocka and unittest programs and cases of end-to-end scripts; a program that breaks off counts as
-one failure. One file more than there are CPUs runs at a time, but those with a line `# exclusive: <reason>` run alone.
+one failure. Two files more than there are CPUs run at a time, but those with a line `# exclusive: <reason>` run alone.
 Scripts with a line `# once: <reason>` are no part of `proc`.
 """
 import argparse
@@ -34,7 +34,8 @@ from machine import Loans  # noqa: E402
 
 KINDS = ("unit", "fuzz", "model", "scenario", "bpf", "e2e", "proc")
 # End-to-end scripts wait more than they compute; an emulated machine computes all the time.
-AT_A_TIME = (os.cpu_count() or 1) + (1 if SLOWER == 1 else 0)
+AT_A_TIME = (os.cpu_count() or 1) + (2 if SLOWER == 1 else 0)
+LAST_LINES = 6
 TIMEOUTS = {kind: (240 if kind in ("model", "scenario", "e2e", "proc") else 120) * SLOWER for kind in KINDS}
 
 
@@ -43,6 +44,7 @@ class Test:
         self.kind, self.path = kind, path
         self.name = f"{kind}/{os.path.basename(path)}"
         self.exclusive = kind == "bpf" or (path.endswith(".py") and has_mark(path, "exclusive"))
+        self.length = os.path.getsize(path) if path.endswith(".py") else 0  # what is begun last should be short
         self.passed = self.failed = 0
         self.skips = []  # (name, reason)
         self.output, self.seconds, self.note = "", 0.0, ""
@@ -114,6 +116,10 @@ class Test:
         counts += f", {len(self.skips)} skipped" if self.skips else ""
         return f"{self.name:<34} {self.seconds:6.1f} s  {counts}{self.note}"
 
+    def last_words(self):
+        """What a reader of no more than the end of a log needs: who failed, and the lines that say how."""
+        said = [line for line in self.output.splitlines() if re.search(r"fail|error|expected|Traceback|!=", line, re.I)]
+        return "\n    ".join([f"failed: {self.line()}", *[line.strip()[:200] for line in said[-LAST_LINES:]]])
 
     def record(self):
         """For a machine: what is in the line, why tests were skipped, and what a failed one printed."""
@@ -195,6 +201,7 @@ def run_all(tests, build, verbose, records):
         if test.failed or verbose:
             print("    " + test.output.rstrip().replace("\n", "\n    "), flush=True)
 
+    tests = sorted(tests, key=lambda test: -test.length)
     for exclusive in (False, True):
         batch = [test for test in tests if test.exclusive == exclusive]
         with concurrent.futures.ThreadPoolExecutor(max_workers=1 if exclusive else AT_A_TIME) as pool:
@@ -220,6 +227,9 @@ def main():
     skips = [(test.name, name, reason) for test in tests for name, reason in test.skips]
     for test, name, reason in skips:
         print(f"skipped: {test} {name}: {reason}")
+    for test in tests:
+        if test.failed:
+            print(test.last_words())
     failed = sum(test.failed for test in tests)
     passed = sum(test.passed for test in tests)
     print(f"{len(tests)} files in {time.monotonic() - started:.0f} s")

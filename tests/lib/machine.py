@@ -5,8 +5,10 @@ Each loan is written into the file `loans` of the test's scratch directory befor
 give it back should the test itself be killed. What a machine does not lend raises Skip with the reason.
 """
 import errno
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -87,7 +89,19 @@ def remove_swap_file(path):
         os.unlink(path)
 
 
-GIVE_BACK = {"cgroup": remove_cgroup, "zram": remove_zram, "swap file": remove_swap_file}
+def remove_folder(path):
+    shutil.rmtree(path, ignore_errors=True)
+
+
+GIVE_BACK = {"cgroup": remove_cgroup, "zram": remove_zram, "swap file": remove_swap_file, "folder": remove_folder}
+
+
+NUMBERS = itertools.count()
+
+
+def fresh_name():
+    """Of a cgroup that nobody else has, as the tests' own can be told by."""
+    return f"ebbtest-{os.getpid()}-{next(NUMBERS)}"
 
 
 class Cgroup:
@@ -118,7 +132,7 @@ def version_2(controller):
 
 def memory_cgroup(loans, limit_mib):
     """A cgroup whose processes together get that much memory; the rest goes to swap."""
-    name = f"ebbtest-{os.getpid()}"
+    name = fresh_name()
     if os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         group = Cgroup(loans, f"/sys/fs/cgroup/memory/{name}")
         group.set("memory.limit_in_bytes", limit_mib * MIB)
@@ -139,7 +153,7 @@ def pressure_cgroup(loans, memory):
         mounts = [line.split()[1] for line in read("/proc/mounts").splitlines() if line.split()[2] == "cgroup2"]
         if not mounts:
             raise Skip("no cgroup v2 for pressure figures")
-        memory = Cgroup(loans, os.path.join(mounts[0], f"ebbtest-{os.getpid()}"))
+        memory = Cgroup(loans, os.path.join(mounts[0], fresh_name()))
         own = os.path.join(memory.path, "memory.pressure")
     attempt("no pressure figures", read, own)
     return memory
@@ -147,7 +161,7 @@ def pressure_cgroup(loans, memory):
 
 def pids_cgroup(loans, most):
     """A cgroup that holds at most so many processes."""
-    name = f"ebbtest-{os.getpid()}"
+    name = fresh_name()
     if os.path.isdir("/sys/fs/cgroup/pids"):
         group = Cgroup(loans, f"/sys/fs/cgroup/pids/{name}")
     else:
