@@ -60,11 +60,11 @@ class Supervisor(Ebb):
         return {**environ, "EBB_POOL": pool, "EBB_SLOT": str(slot), **({"EBB_LEASE": path} if path else {})}
 
     def worker_of(self, pool, slot=0, *options, name=None, program="worker", lease=True, **more):
-        """Started and up."""
+        """Started; and between jobs, where it has a lease."""
         path = self.make_lease(pool, name or f"w{len(self.processes)}") if lease else None
         process = self.popen(["/usr/bin/python3", "-B", f"{self.home}/lib/{program}.py", self.spool, *options],
                              env=self.environ_of(pool, slot, path), **{"process_group": self.bystander().pid, **more})
-        self.wait_journal(PATIENCE, ev="up", pid=process.pid)
+        self.wait_journal(PATIENCE, ev="ready" if lease else "up", pid=process.pid)
         return process
 
     def adopt(self, pool, process, reason=None):
@@ -143,6 +143,21 @@ def by_lease():
         ebb.wait_audit(PATIENCE, ev="exited", pid=three.pid)
         check(not ebb.audit(ev="backoff"), "there is nothing to be tried again")
         ebb.no_one_else_was_touched()
+
+
+def its_first_job_proves_it():
+    """However short, and also while ebbd reads of whom it asked about before: once adoption is answered, no job goes by."""
+    with Supervisor({"a": {"size": 2}}, watch=False, start=False) as ebb:
+        ebb.program, ebb.environ["EBB_FAULT"] = os.path.join(BUILD, "faulty/ebbd"), "locks-late"
+        ebb.start()
+        never = ebb.worker_of("a", 0, "--lease", "never")
+        ebb.adopt("a", never)
+        one = ebb.worker_of("a", 1)
+        ebb.adopt("a", one)
+        ebb.done(ebb.order("a", 1, ["work", 0]))
+        ebb.wait_audit(PATIENCE, ev="ready", pid=one.pid)
+        wait_for(lambda: "fault: locks-late" in read(ebb.log), PATIENCE, "its look was late")
+        never.kill()
 
 
 def one_that_never_comes_to_its_lease():
@@ -596,7 +611,7 @@ def who_was_asked_by_one_that_died():
             check(len(ebb.audit(ev="refused")) == 0 and not leftovers(ebb.run_dir), "and is asked again when nobody has come")
 
 
-main(by_lease, one_that_never_comes_to_its_lease, one_whose_group_ebbd_is_in, by_signal, watched, who_is_no_worker,
+main(by_lease, its_first_job_proves_it, one_that_never_comes_to_its_lease, one_whose_group_ebbd_is_in, by_signal, watched, who_is_no_worker,
      whose_lease_is_none, under_another_ebbd, that_dies_while_it_adopts, somebody_is_asked, who_fails_is_asked_again,
      whoever_comes_fills_the_slot_that_waits, who_was_sent_away_is_asked_for_again,
      who_is_asked_otherwise_is_asked_again, one_that_ends_together_with_who_was_asked, who_takes_long_is_only_told_of,

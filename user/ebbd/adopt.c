@@ -167,11 +167,13 @@ static void settle(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   slot->idle = slot->pool->config.rules.idle;
   slot->recipe = 0;
   slot->born_ns = now_ns;
-  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = slot->holds = false;
+  slot->leased = slot->awaited = slot->was_serving = slot->retired = slot->rest_told = false;
   slot->kill_ns = slot->summoned_ns = 0;
   slot->fresh_bytes = EBB_UNKNOWN;
   slot->reason = REASON_NONE;
   worker__step(slot, SLOT_SPAWNED, now_ns);
+  /* Locked before adoption is answered: no job that comes after that goes by the gate. */
+  slot->holds = !worker__serves_at_once(slot) && lease__try_lock(slot->lease_fd) == 0;
   if (worker__serves_at_once(slot)) {
     slot->was_serving = true;
     worker__step(slot, SLOT_UP, now_ns);
