@@ -273,6 +273,33 @@ def board_with_a_strangers_pid():
         bystander.wait()
 
 
+def board_with_a_dead_workers_pid_in_use():
+    """Who has its number by now, as a process with children or as a session that its leader has left, is not what it left."""
+    for leader in ("wait", "exit"):
+        bystander = subprocess.Popen(["/bin/sh", "-c", f"sleep 600 & echo $!; exec >&-; {leader}"], start_new_session=True,
+                                     stdout=subprocess.PIPE, text=True)
+        child = int(bystander.stdout.readline())
+        try:
+            if leader == "exit":
+                bystander.wait()
+            with Ebb({"good": {}}, watch=False) as ebb:
+                ebb.ready()
+                worker = ebb.slot("good", 0)["pid"]
+                kill(ebb)
+                os.kill(worker, signal.SIGKILL)
+                wait_for(lambda: not running(worker), PATIENCE, "the worker has gone, too")
+                forge_pids(os.path.join(ebb.run_dir, "board"), [worker], bystander.pid)
+                ebb.start()
+                ebb.wait_audit(PATIENCE, ev="exited", pid=bystander.pid)
+                ebb.wait_audit(PATIENCE, ev="ready", generation=2)
+                check(not ebb.audit(ev="signalled"), f"{leader}: no signal: {ebb.audit(ev='signalled')}")
+                check(running(child), f"{leader}: it is left alone")
+        finally:
+            os.kill(child, signal.SIGKILL)
+            if leader == "wait":
+                bystander.wait()
+
+
 CHOICE, ALL_POOLS = 2, 64  # of enum pending_kind; EBB_POOLS_MAX
 
 
@@ -356,5 +383,6 @@ def damaged_files_are_read_without_a_crash():
 main(configuration_errors_start_nothing, command_that_cannot_be_executed,
      directory_that_does_not_exist, user_that_does_not_exist, worker_that_dies_at_once, worker_that_ends_well_at_once,
      full_process_table, second_ebbd, without_bpf, as_an_ordinary_user, without_pressure_figures, damaged_labels,
-     truncated_leases, board_with_a_strangers_pid, command_that_waits_for_what_is_not, damaged_board_is_no_crash,
-     damaged_board_finds_its_workers, damaged_files_are_read_without_a_crash)
+     truncated_leases, board_with_a_strangers_pid, board_with_a_dead_workers_pid_in_use,
+     command_that_waits_for_what_is_not, damaged_board_is_no_crash, damaged_board_finds_its_workers,
+     damaged_files_are_read_without_a_crash)

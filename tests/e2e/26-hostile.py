@@ -163,6 +163,33 @@ def dies_at_once_and_leaves_a_child():
         check(not ebb.audit(ev="signalled", pool="dropper"), "nothing was sent to anybody")
 
 
+DEEP = """(setsid env -i /bin/sh -c 'echo $$ > {0}.new; mv {0}.new {0}; while [ ! -e {0}.end ]; do read x < {0}.wait; done' &)
+while [ ! -e {0}.go ]; do sleep 0.1; done
+exit 1
+"""
+
+
+def dies_unleased_and_leaves_a_child_further_down():
+    """Its child is in a cgroup of its own within the worker's, where only the leaf tells that somebody is there."""
+    with start({"deep": {}}, {"deep": DEEP}, watch=False) as ebb:
+        os.mkfifo(mark(ebb, "deep") + ".wait")
+        ebb.wait_audit(PATIENCE, ev="refill")
+        if not ebb.cgroups():
+            raise Skip("no cgroup v2 that may be divided")
+        leaf = wait_for(lambda: [folder for folder in ebb.cgroups() if folder.endswith("/deep.0.1")], PATIENCE, "its cgroup")
+        child = int(wait_for(lambda: os.path.exists(mark(ebb, "deep")) and read(mark(ebb, "deep")), PATIENCE, "its child"))
+        os.mkdir(os.path.join(leaf[0], "down"))
+        write(os.path.join(leaf[0], "down", "cgroup.procs"), str(child))
+        write(mark(ebb, "deep") + ".go", "")
+        warning = ebb.wait_audit(PATIENCE, ev="warning", generation=1)
+        check(warning["reason"] == "unleased" and "left alone" in warning["text"], f"it is said: {warning}")
+        ebb.wait_audit(PATIENCE, ev="refill", generation=2)
+        check(running(child) and not ebb.audit(ev="signalled"), "nothing was sent to anybody")
+        write(mark(ebb, "deep") + ".end", "")
+        write(mark(ebb, "deep") + ".wait", "\n")
+        wait_for(lambda: not os.path.exists(leaf[0]), PATIENCE, "its cgroup has gone")
+
+
 def ignores_sigterm():
     with beside_the_innocent() as ebb:
         check(goes(ebb, "deaf") == [15, 9], "politely, then for good")
@@ -332,7 +359,7 @@ def hidden_child_after_a_takeover():
 
 try:
     main(dies_at_once, dies_when_ready, dies_in_its_first_job,
-         dies_at_once_and_leaves_a_child, ignores_sigterm,
+         dies_at_once_and_leaves_a_child, dies_unleased_and_leaves_a_child_further_down, ignores_sigterm,
          leaves_a_child_that_only_its_cgroup_knows, dies_while_a_hidden_child_goes_on_with_its_job, holds_its_lease_for_ever,
          goes_on_as_another_program_with_its_lease, goes_on_as_another_program_without_its_lease, closes_all_files,
          scribbles_over_its_lease, all_end_and_nothing_is_left, forks_without_end, hidden_child_after_a_takeover)

@@ -174,11 +174,13 @@ static void add_from_leaf(struct rest *rest) {
       rest->members[rest->n++] = (struct family_member){.pid = pids[i], .start_time = BY_LEAF};
 }
 
-/* Members other than the leader that still run. rest->n: how many, or a negative errno: cannot be told. */
+/* Members other than the leader that still run. rest->n: how many, or a negative errno: cannot be told. When the leader
+ * ended while there was no ebbd, its number may have been given to others since, as that of a process, group or session. */
 static void find_rest(const struct slot *slot, struct rest *rest) {
   char lease[LEASE_PATH_BYTES];
   worker__lease_path(slot, lease);
-  const struct family_root root = {.pid = slot->pid, .lease = lease, .start_time = slot->start_time};
+  bool seen = slot->pidfd >= 0;
+  const struct family_root root = {.pid = seen ? slot->pid : 0, .lease = lease, .start_time = slot->start_time};
   bool orphans = !slot->ours || children__reap_orphans() != 0;
   int n = orphans ? family__scan(&root, 1, rest->members, REST_MAX) : 0;
   rest->n = n < 0 ? n : 0;
@@ -200,8 +202,10 @@ static bool are_going(const struct slot *slot) {
 }
 
 static void leave_alone(struct keeper *keeper, struct slot *slot, int n) {
-  char text[96];
-  (void)snprintf(text, sizeof(text), "it left %d processes behind, which never used its lease: left alone", n);
+  char number[16] = "", text[96];
+  if (n > 0) /* further down in its leaf they are not counted */
+    (void)snprintf(number, sizeof(number), "%d ", n);
+  (void)snprintf(text, sizeof(text), "it left %sprocesses behind, which never used its lease: left alone", number);
   struct audit_worker worker = worker__name(slot);
   audit__write(&keeper->audit,
                &(struct audit_record){.event = AUDIT_WARNING, .worker = &worker, .reason = "unleased", .text = text});
@@ -257,7 +261,7 @@ static uint64_t pause_ns(uint64_t begun_ns) {
 static void look_and_tell(struct keeper *keeper, struct slot *slot, struct rest *rest, uint64_t now_ns) {
   uint64_t begun_ns = clock__monotonic_ns();
   find_rest(slot, rest);
-  if (rest->n > 0 && !slot->leased) {
+  if ((rest->n > 0 || (rest->n == 0 && rest->in_leaf)) && !slot->leased) {
     if (!slot->holds && lease__try_lock(slot->lease_fd) == -EWOULDBLOCK) {
       slot->try_ns = now_ns + FENCE_RETRY_NS; /* it did, while there was no ebbd: one of them works on a job */
       return;
