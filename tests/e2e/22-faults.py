@@ -370,6 +370,21 @@ def wishes_outlive_it():
         wait_for(lambda: sorted(leaders(ebb)) == [("a", 0)], PATIENCE, "or the file does")
 
 
+def one_goes_for_an_unnamed_request():
+    """Without a watch ebbd chooses by itself: who was chosen is known before anything is done to it."""
+    for fault in ("ordered", "told"):
+        with Ebb({"a": {"size": 2}}, watch=False, start=False) as ebb:
+            start_faulty(ebb, fault)
+            ebb.ready()
+            ebb.send("retire a id=any")
+            wait_for(lambda: ebb.process.poll() is not None, PATIENCE, f"{fault}: it ends")
+            ebb.start()
+            answer = wait_for(lambda: [r for r in ebb.audit(id="any") if r["ev"] in ("done", "refused")], PATIENCE, "answered")
+            check(answer[0]["ev"] == "done", f"{fault}: somebody has gone: {answer}")
+            gone = {(r["slot"], r["generation"]) for r in ebb.audit() if r["ev"] in ("exited", "signalled")}
+            check(len(gone) == 1, f"{fault}: one: {gone}")
+
+
 def one_that_never_comes_is_not_waited_for():
     with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
         ebb.wait_audit(PATIENCE, ev="refill")
@@ -525,6 +540,7 @@ def audit_that_cannot_be_rotated():
         check(read(path + ".2") == line and read(path + ".1").startswith(line * 100), "the old ones are what they were")
 
 
-main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_that_never_comes_is_not_waited_for,
-     a_stranger_at_the_gate, stop_that_leaves_somebody,
-     a_look_at_the_gate_that_takes_for_ever, an_answer_about_somebody_before, one_that_is_not_gone_yet, audit_that_cannot_be_rotated)
+main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_goes_for_an_unnamed_request,
+     one_that_never_comes_is_not_waited_for, a_stranger_at_the_gate, stop_that_leaves_somebody,
+     a_look_at_the_gate_that_takes_for_ever, an_answer_about_somebody_before, one_that_is_not_gone_yet,
+     audit_that_cannot_be_rotated)

@@ -6,6 +6,7 @@
 #include "board.h"
 #include "crew.h"
 #include "fault.h"
+#include "publish.h"
 #include "roll.h"
 #include "roster.h"
 #include "succession.h"
@@ -204,7 +205,10 @@ void pending__choose(struct keeper *keeper, uint64_t now_ns) {
       if (!slot)
         break;
       pending__chosen(keeper, slot);
-      if (first && succession__mark(keeper, slot, why.reason, now_ns))
+      slot->reason = why.reason;
+      bool marked = first && succession__mark(keeper, slot, why.reason, now_ns);
+      publish__all(keeper); /* the next ebbd knows who was chosen, should this be our last deed */
+      if (marked)
         worker__record_retire(keeper, slot, &why);
       else
         (void)worker__ask_out(keeper, slot, &why, now_ns);
