@@ -206,6 +206,12 @@ static void assert_same_order(const uint64_t ours[WORKERS], const uint64_t kerne
         assert_true(ours[i] > ours[j]);
 }
 
+/* Of each wait what is not seen is computing, to which an emulated processor takes many times as long: the more, the shorter
+ * a worker's waits are. */
+static uint64_t permille_off(void) {
+  return puppet_patience() > 1 ? 100 : 50;
+}
+
 /* At one time, each three times as busy as the next. Who shares a CPU waits for that too, here and there. `of_files`: their
  * page cache is what they lack, else what they have swapped out. */
 static void compare_shares(bool of_files) {
@@ -236,7 +242,7 @@ static void compare_shares(bool of_files) {
     uint64_t our_permille = ours[i] * 1000 / our_sum, kernels_permille = kernels[i] * 1000 / kernels_sum;
     print_message("share: kernel %lu, ours %lu of 1000\n", (unsigned long)kernels_permille,
                   (unsigned long)our_permille);
-    assert_in_range(our_permille + 50, kernels_permille, kernels_permille + 100);
+    assert_in_range(our_permille + permille_off(), kernels_permille, kernels_permille + 2 * permille_off());
   }
   assert_same_order(ours, kernels);
   assert_true(kernels[0] > kernels[2]);
