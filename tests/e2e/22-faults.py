@@ -385,6 +385,18 @@ def one_goes_for_an_unnamed_request():
             check(len(gone) == 1, f"{fault}: one: {gone}")
 
 
+def what_is_answered_is_on_the_board():
+    """Whoever has read that it is done finds it done."""
+    with Ebb({"a": {"size": 2}}, watch=False, start=False) as ebb:
+        start_faulty(ebb, "answered")
+        ebb.ready()
+        ebb.send("retire a/0 refill=no id=one")
+        wait_for(lambda: ebb.process.poll() is not None, PATIENCE, "it ends as it answers")
+        check(ebb.audit(ev="done", id="one"), "done, it said")
+        check(ebb.slot("a", 0)["pid"] is None, f"and so it is: {ebb.slot('a', 0)}")
+        ebb.start()
+
+
 def one_that_never_comes_is_not_waited_for():
     with Ebb({"a": {"ready_timeout": "1s", "worker": ["--lease", "never"]}}, watch=False) as ebb:
         ebb.wait_audit(PATIENCE, ev="refill")
@@ -463,7 +475,7 @@ def an_answer_about_somebody_before():
     with Ebb({"a": {"ready_timeout": "60s"}}, watch=False, start=False) as ebb:
         worker = os.path.join(ebb.home, "worker")
         write(worker, f"#!/bin/sh\nlease=late\n[ $EBB_GENERATION = 1 ] || lease=never\n"
-                      f"exec {ebb.worker()} --lease $lease --late 0.3\n")
+                      f"exec {ebb.worker()} --lease $lease --late 2\n")
         os.chmod(worker, 0o755)
         ebb.pools["a"]["command"] = worker
         ebb.configure()
@@ -541,6 +553,6 @@ def audit_that_cannot_be_rotated():
 
 
 main(ends_at_each_point, each_call_that_fails, wishes_outlive_it, one_goes_for_an_unnamed_request,
-     one_that_never_comes_is_not_waited_for, a_stranger_at_the_gate, stop_that_leaves_somebody,
+     what_is_answered_is_on_the_board, one_that_never_comes_is_not_waited_for, a_stranger_at_the_gate, stop_that_leaves_somebody,
      a_look_at_the_gate_that_takes_for_ever, an_answer_about_somebody_before, one_that_is_not_gone_yet,
      audit_that_cannot_be_rotated)

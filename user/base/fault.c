@@ -60,7 +60,7 @@ __attribute__((no_sanitize("address", "undefined"))) void fault__here(enum fault
   while (points[point].kind == FAULT_STUCK)
     (void)syscall(SYS_pause);
   if (points[point].kind == FAULT_LATE) {
-    (void)sleep(1);
+    (void)sleep(3);
     (void)fprintf(stderr, "fault: %s\n", points[point].name);
     return;
   }

@@ -5,7 +5,7 @@
  *
  * What a point does is told by its kind: 0 ends the process as SIGKILL would (no handler runs, nothing is flushed), with
  * status FAULT_STATUS; FAULT_ORPHANED, in a child that is not a program of its own yet, kills the parent and lets some
- * time pass; FAULT_STUCK never comes back, FAULT_LATE after a second; anything else is the errno of the call that fails.
+ * time pass; FAULT_STUCK never comes back, FAULT_LATE after three seconds; anything else is the errno of the call that fails.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

@@ -91,6 +91,7 @@ static void turn(struct keeper *keeper) {
     slots_turn(keeper, now_ns);
     spare__turn(keeper, now_ns);
   }
+  publish__all(keeper); /* who is told that something is done finds it so on the board */
   pending__turn(keeper, now_ns);
   if (keeper->stop == STOP_WAITING && roster__nobody_left(keeper))
     keeper->stop = STOP_DONE;
