@@ -47,7 +47,7 @@ def largest_idle_goes_one_at_a_time():
         ebb.ready()
         for slot, mib in ((0, 20), (1, 80), (2, 40)):
             ebb.done(ebb.order("reports", slot, ["keep", mib]))
-        busy = ebb.order("reports", 3, ["keep", 120], ["work", 4 * COOLDOWN * max(1, SLOWER / 2)])
+        busy = ebb.begin("reports", 3, ["keep", 120])["order"]
         for slot, mib in ((0, 20), (1, 80), (2, 40), (3, 120)):
             ebb.holds("reports", slot, mib)
         check(not ebb.audit(ev="retire"), "no pressure, no act")
@@ -62,15 +62,17 @@ def largest_idle_goes_one_at_a_time():
         finally:
             thrasher.kill()
             thrasher.wait()
+        ebb.finish()
         acts = ebb.audit(ev="retire")
         check([act["reason"] for act in acts[:2]] == ["pressure"] * 2, f"for pressure: {acts}")
         check([act["slot"] for act in acts[:2]] == [1, 2], f"the one that frees most first, the busy one never: {acts}")
         check(seconds(acts[0]) >= started, "only once it was short")
         for before, after in zip(acts, acts[1:]):
             gone = ebb.audit(ev="exited", slot=before["slot"], generation=before["generation"])
-            check(gone and seconds(gone[0]) <= seconds(after), f"one at a time: {before} {after}")
+            waited = seconds(after) - seconds(before) >= COOLDOWN - 0.1  # no longer than that, for one that is slow to go
+            check(waited or (gone and seconds(gone[0]) <= seconds(after)), f"one at a time: {before} {after}")
             # An emulated machine is too slow to thrash all the time; where the stall has ended, no cooldown is waited for.
-            check(SLOWER > 1 or seconds(after) - seconds(before) >= COOLDOWN - 0.1, f"with the cooldown between: {before} {after}")
+            check(SLOWER > 1 or waited, f"with the cooldown between: {before} {after}")
         effect = ebb.wait_audit(PATIENCE, ev="effect", pool="reports", slot=1)
         check(effect["freed_bytes"] >= 60 * MIB, f"what the act did is in the audit: {effect}")
         ebb.done(busy)

@@ -66,8 +66,8 @@ def watch_comes_back():
         check(idle_slot(ebb, 1, 7)["jobs"] == 7, "and the next one too")
 
         check(not [s for s in ebb.signals() if s["slot"] != 2], f"no worker has noticed: {ebb.signals()}")
-        check({e["slot"]: e["pid"] for e in ebb.journal(ev="released") if e["slot"] != 2} ==
-              {slot: workers[slot] for slot in (0, 1)}, "they are the same")
+        wait_for(lambda: {e["slot"]: e["pid"] for e in ebb.journal(ev="released") if e["slot"] != 2} ==
+                 {slot: workers[slot] for slot in (0, 1)}, PATIENCE, "they are the same")
         check([r["slot"] for r in ebb.audit(ev="exited")] == [2], "nobody else left")
         check(ebb.audit(ev="watch", signal=9), f"the audit tells how it ended: {ebb.audit(ev='watch')}")
 
@@ -87,6 +87,7 @@ def nothing_is_missed_meanwhile():
         wait_for(lambda: ebb.slot("reports", 0)["state"] == "busy", PATIENCE, "the job is seen")
         kill_watch(ebb)
         ebb.done(long)
+        wait_for(lambda: ebb.slot("reports", 0)["jobs"] == 101, PATIENCE, "it is counted")
         os.kill(ebb.status()["watch"]["pid"], signal.SIGKILL)
         ebb.done(ebb.order("reports", 0, ["turns", 100, 0, "a", "b"], lease=False))
         wait_for(lambda: ebb.slot("reports", 0)["jobs"] == 201, PATIENCE, "none is missed, none counted twice")

@@ -63,7 +63,7 @@ def worker_that_ignores_the_signal_is_killed_after_grace():
 
 
 def retire_signal_of_the_pool():
-    with Ebb({"polite": {"retire_signal": "USR1", "grace": "1s"}}, watch=False) as ebb:
+    with Ebb({"polite": {"retire_signal": "USR1", "grace": "10s"}}, watch=False) as ebb:
         ebb.ready()
         ebb.command("retire polite/0")
         check([s["signal"] for s in ebb.signals()] == ["SIGUSR1"], f"its own signal: {ebb.signals()}")
@@ -73,7 +73,7 @@ def codes_that_mean_recycled():
     with Ebb({"tidy": {"recycle_exit_codes": "0 7", "ready_timeout": "10s"}}, watch=False) as ebb:
         ebb.ready()
         ebb.order("tidy", 0, ["leave", 7])
-        ebb.wait_audit(5, ev="ready", pool="tidy", generation=2)
+        ebb.wait_audit(PATIENCE, ev="ready", pool="tidy", generation=2)
         check(not ebb.audit(ev="backoff"), "7 means recycled")
         ebb.order("tidy", 0, ["leave", 8])
         ebb.wait_audit(PATIENCE, ev="backoff", pool="tidy")

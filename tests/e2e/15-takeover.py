@@ -34,11 +34,9 @@ def killed():
     with Ebb({"reports": {"size": 4, "footprint_limit": "100M"}}) as ebb:
         ebb.ready()
         pids = {record["slot"]: record["pid"] for record in ebb.audit(ev="ready")}
-        long = ebb.order("reports", 0, ["work", 6])
+        long = ebb.begin("reports", 0)["order"]
         ebb.done(ebb.order("reports", 1, ["keep", 10]))
-        due = ebb.order("reports", 2, ["work", 6])
-        for order in (long, due):
-            ebb.wait_journal(PATIENCE, ev="start", order=order)
+        due = ebb.begin("reports", 2, until="finish-due")["order"]
         ebb.send("retire reports/2")
         ebb.wait_audit(PATIENCE, ev="due", slot=2)
 
@@ -57,12 +55,15 @@ def killed():
 
         ebb.send("retire reports/0")
         ebb.wait_audit(PATIENCE, ev="due", slot=0)
+        ebb.finish()
         end = ebb.done(long)
         check(end["pid"] == pids[0], "the job goes on")
         gone = ebb.wait_audit(PATIENCE, ev="exited", slot=0, generation=1)
         check(seconds(gone) >= end["t"], "and its worker goes only then")
         ebb.wait_audit(PATIENCE, ev="ready", slot=0, generation=2)
+        ebb.finish("finish-due")
         check(ebb.done(due)["pid"] == pids[2], "so does the other")
+        ebb.wait_audit(PATIENCE, ev="ready", slot=2, generation=2)
         ebb.order("reports", 1, ["leave", 0])
         ebb.wait_audit(PATIENCE, ev="exited", slot=1, generation=1)
         ebb.wait_audit(PATIENCE, ev="ready", slot=1, generation=2)
@@ -73,8 +74,7 @@ def killed():
 def told_twice_to_stop():
     with Ebb({"reports": {"size": 2}}) as ebb:
         ebb.ready()
-        long = ebb.order("reports", 0, ["work", 5])
-        start = ebb.wait_journal(PATIENCE, ev="start", order=long)
+        start = ebb.begin("reports", 0)
         ebb.process.send_signal(signal.SIGTERM)
         ebb.wait_audit(PATIENCE, ev="exited", slot=1)
         check(ebb.process.poll() is None and running(start["pid"]), "the first waits for the busy one")
@@ -84,7 +84,8 @@ def told_twice_to_stop():
             check(file.read(1) == b"R", "to work on, though nobody would fill its slot now")
         ebb.start()
         ebb.wait_audit(PATIENCE, ev="takeover", slot=0, pid=start["pid"])
-        check(ebb.done(long)["pid"] == start["pid"], "its job is finished")
+        ebb.finish()
+        check(ebb.done(start["order"])["pid"] == start["pid"], "its job is finished")
         wait_for(lambda: ebb.pool("reports")["ready"] == 2, PATIENCE, "the pool is at its size")
         no_slot_twice(ebb, 2)
         again = ebb.done(ebb.order("reports", 0, ["work", 0.1]))

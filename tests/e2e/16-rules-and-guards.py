@@ -37,9 +37,8 @@ def budget_takes_the_largest_idle_ones():
     pools = {"reports": {"size": 3}, "thumbs": {"size": 1}}
     with Ebb(pools, {"memory_budget": "200M"}) as ebb:
         ebb.ready()
-        busy = ebb.order("thumbs", 0, ["keep", 100], ["work", 6])
-        ebb.wait_journal(PATIENCE, ev="start", order=busy)
-        for slot, mib in ((0, 30), (1, 60)):
+        busy = ebb.begin("thumbs", 0, ["keep", 100])
+        for slot, mib in ((1, 60), (0, 30)):  # the larger one first: before it, nobody else is worth taking
             bloat(ebb, slot, mib)
         retire = ebb.wait_audit(PATIENCE, ev="retire", pool="reports")
         check(retire["slot"] == 1 and retire["reason"] == "budget", f"the largest idle one: {retire}")
@@ -47,7 +46,8 @@ def budget_takes_the_largest_idle_ones():
         ebb.wait_audit(PATIENCE, ev="ready", pool="reports", slot=1, generation=2)
         stays(lambda: len(ebb.audit(ev="retire")) == 1, 2, "under it, and so no more")
         check(ebb.status()["host"]["memory_budget_bytes"] == 200 * MIB, "status shows the budget")
-        check(ebb.done(busy)["gen"] == 1 and not ebb.audit(ev="due"), "the busy one is not asked to go for it")
+        ebb.finish()
+        check(ebb.done(busy["order"])["gen"] == 1 and not ebb.audit(ev="due"), "the busy one is not asked to go for it")
 
 
 def min_ready_keeps_the_last():
@@ -60,25 +60,25 @@ def min_ready_keeps_the_last():
 
 
 def the_young_are_spared():
-    with Ebb({"reports": {"footprint_limit": "64M", "min_lifetime": "6s"}}) as ebb:
+    with Ebb({"reports": {"footprint_limit": "64M", "min_lifetime": "8s"}}) as ebb:
         ebb.ready()
         bloat(ebb)
-        wait_for(lambda: says_no(ebb, "too-young"), 5, "why tells of its youth")
+        wait_for(lambda: says_no(ebb, "too-young"), PATIENCE, "why tells of its youth")
         retire = ebb.wait_audit(PATIENCE, ev="retire", pool="reports", reason="footprint")
         age = seconds(retire) - seconds(ebb.audit(ev="refill", generation=1)[0])
-        check(6 <= age < 9, f"retired as soon as it was old enough: {age}")
+        check(7.5 <= age < 12, f"retired as soon as it was old enough: {age}")
 
 
 def hold_holds_and_ends_by_itself():
     with Ebb({"reports": {"footprint_limit": "64M"}}) as ebb:
         ebb.ready()
-        hold = ebb.command("hold reports what=retire for=5s")
+        hold = ebb.command("hold reports what=retire for=15s")
         bloat(ebb)
         left_alone(ebb, "hold", 2)
         check(ebb.pool("reports")["hold"] is True, "status shows the hold")
         check(ebb.command("retire reports/0")["reason"] == "hold", "scripts are held too")
         retire = ebb.wait_audit(PATIENCE, ev="retire", pool="reports", reason="footprint")
-        check(4.9 < seconds(retire) - seconds(hold) < 8, f"it ran out: {hold} {retire}")
+        check(14.9 < seconds(retire) - seconds(hold) < 19, f"it ran out: {hold} {retire}")
         check(ebb.audit(ev="resume", pool="reports"), "and the audit says so")
 
 

@@ -62,19 +62,13 @@ def answers(ebb, *names):
     return [answer(ebb, name) for name in names]
 
 
-def begin(ebb, pool, slot, *steps):
-    """A job that has begun: its order, and the worker's pid."""
-    order = ebb.order(pool, slot, *steps)
-    return order, ebb.wait_journal(PATIENCE, ev="start", order=order)["pid"]
-
-
 def out_and_back(stray):
     pools = {"reports": {"grace": "1s"}, "thumbs": {"grace": "1s"}}
     with Ebb(pools, watch=False) as ebb:
         ebb.ready()
         if stray:
             ebb.done(ebb.order("thumbs", 0, ["daemon", 1]))
-        first, pid = begin(ebb, "reports", 0, ["work", 1.3])
+        first = ebb.begin("reports", 0)
         ebb.configure({"thumbs": pools["thumbs"]})
         check(ebb.command("reload")["ev"] == "done", "out")
         ebb.wait_audit(PATIENCE, ev="due", pool="reports", reason="reload")
@@ -83,9 +77,10 @@ def out_and_back(stray):
         ebb.wait_audit(PATIENCE, ev="resume", pool="reports", slot=0)
         # The second one would outlive the grace of a retirement that is still under way.
         second = ebb.order("reports", 0, ["work", 1.3])
+        ebb.finish()
         wait_for(lambda: ebb.journal(ev="end", order=second) or not no_slot_twice(ebb), PATIENCE, "both jobs end")
         check(no_slot_twice(ebb), f"no slot is two workers: {leaders(ebb)}")
-        check([ebb.done(order)["pid"] for order in (first, second)] == [pid, pid], "one worker does both")
+        check([ebb.done(order)["pid"] for order in (first["order"], second)] == [first["pid"]] * 2, "one worker does both")
         check(not ebb.signals() and not ebb.audit(ev="signalled"), f"nobody is told to go: {ebb.signals()}")
         check(leaders(ebb) == [("reports", 0), ("thumbs", 0)], f"as the file says: {leaders(ebb)}")
         check(not ebb.audit(generation=2), "nobody is replaced")
@@ -102,7 +97,7 @@ def pool_out_and_back_beside_a_stray():
 def pool_back_while_its_worker_goes():
     """Too late to keep it: it is replaced, once."""
     script = "trap '' TERM; exec 9<>$EBB_LEASE; flock 9; flock -u 9; while :; do sleep 0.1; done"
-    pools = {"stubborn": {"command": f'/bin/sh -c "{script}"', "grace": "1s"}, "thumbs": {}}
+    pools = {"stubborn": {"command": f'/bin/sh -c "{script}"', "grace": "5s"}, "thumbs": {}}
     with Ebb(pools, watch=False) as ebb:
         ebb.ready()
         ebb.configure({"thumbs": pools["thumbs"]})
@@ -129,10 +124,11 @@ def request_of_a_pool_that_goes():
     pools = {"reports": {}, "thumbs": {}}
     with Ebb(pools, CALM) as ebb:
         ebb.ready()
-        order, _pid = begin(ebb, "thumbs", 0, ["work", 1])
+        order = ebb.begin("thumbs", 0)["order"]
         ebb.configure({"reports": pools["reports"]})
         ebb.send(b"retire thumbs id=request\nreload id=reload\n")  # glued: the watch has no time to choose
         check(answers(ebb, "request", "reload") == ["no-worker", "done"], f"answered: {ebb.audit(id='request')}")
+        ebb.finish()
         end = ebb.done(order)
         gone = ebb.wait_audit(PATIENCE, ev="exited", pool="thumbs")
         check(seconds(gone) >= end["t"], "its job was finished")
@@ -211,44 +207,53 @@ def wishes_that_cancel_each_other():
         ebb.ready()
         first, second, b = ("a", 0), ("a", 1), ("b", 0)
 
-        begin(ebb, "b", 0, ["work", 1])
+        ebb.begin("b", 0, until="b")
         ebb.send("drain all id=drain-all")
         ebb.wait_audit(PATIENCE, ev="due", pool="b")
         ebb.send("resume a id=resume-a")
         check(answers(ebb, "drain-all", "resume-a") == ["superseded", "done"], "one pool comes back")
+        ebb.finish("b")
         settles(ebb, first, second)
         ebb.send("resume all id=resume-all")
         check(answers(ebb, "resume-all") == ["done"], "all come back")
         settles(ebb, first, second, b)
 
-        order, _pid = begin(ebb, "a", 1, ["work", 1])
+        order = ebb.begin("a", 1, until="z")["order"]
         for line in ("drain a id=z1", "scale a 1 id=z2", "resume a id=z3"):
             ebb.send(line)
+        ebb.wait_audit(PATIENCE, ev="accepted", id="z3")
+        ebb.finish("z")
         check(answers(ebb, "z1", "z2", "z3") == ["superseded", "done", "done"], "drained, smaller, back")
         check(ebb.journal(ev="end", order=order), "size is what it is only when the busy one has gone")
         settles(ebb, first, b)
         check(ebb.pool("a")["size"] == 1, "as scaled")
 
         check(ebb.command("scale a 2")["ev"] == "done", "larger again")
-        begin(ebb, "a", 1, ["work", 1])
+        ebb.begin("a", 1, until="q")
         for line in ("scale a 1 id=q1", "drain a id=q2", "scale a 2 id=q3"):
             ebb.send(line)
+        ebb.wait_audit(PATIENCE, ev="accepted", id="q3")
+        ebb.finish("q")
         check(answers(ebb, "q1", "q2", "q3") == ["done", "done", "done"], "a drained pool can be scaled")
         settles(ebb, b)
         check(ebb.command("resume a")["ev"] == "done", "and is back")
         settles(ebb, first, second, b)
 
-        _order, pid = begin(ebb, "a", 1, ["work", 1])
+        pid = ebb.begin("a", 1, until="k")["pid"]
         for line in ("scale a 0 id=k1", "scale a 2 id=k2", "drain a id=k3", "refill a id=k4"):
             ebb.send(line)
+        ebb.wait_audit(PATIENCE, ev="accepted", id="k4")
+        ebb.finish("k")
         check(answers(ebb, "k1", "k2", "k3", "k4") == ["done", "done", "superseded", "done"], "all taken back")
         settles(ebb, first, second, b)
         again = ebb.done(ebb.order("a", 1, ["work", 0.1]))
         check(again["pid"] == pid, "the busy one was kept")
 
-        begin(ebb, "a", 0, ["work", 1])
+        ebb.begin("a", 0, until="r")
         ebb.send("retire a/0 refill=no id=r1")
         ebb.send("refill a/0 id=r2")
+        ebb.wait_audit(PATIENCE, ev="accepted", id="r2")
+        ebb.finish("r")
         check(answers(ebb, "r1", "r2") == ["done", "done"], "a retirement stays, its empty slot does not")
         settles(ebb, first, second, b)
         check(ebb.pool("a")["size"] == 2, "at its size")
@@ -258,10 +263,12 @@ def wishes_that_cancel_each_other():
 def retirement_in_a_pool_drained_later():
     with Ebb({"a": {}}, watch=False) as ebb:
         ebb.ready()
-        begin(ebb, "a", 0, ["work", 0.5])
+        ebb.begin("a", 0)
         ebb.configure({"a": {"command": "/bin/false"}})
         ebb.command("reload")
         ebb.send("retire a/0 id=retire")
+        ebb.wait_audit(PATIENCE, ev="accepted", id="retire")
+        ebb.finish()
         ebb.wait_audit(PATIENCE, ev="backoff")
         check(answer(ebb, "retire") is None, "no successor is up")
         ebb.send("drain a id=drain")
@@ -275,7 +282,7 @@ def retirement_in_a_pool_drained_later():
 def two_requests():
     with Ebb({"reports": {"size": 4}}, CALM) as ebb:
         ebb.ready()
-        jobs = [begin(ebb, "reports", slot, ["work", 3])[0] for slot in range(4)]
+        jobs = [ebb.begin("reports", slot)["order"] for slot in range(4)]
         wait_for(lambda: all(w["state"] == "busy" for w in ebb.pool("reports")["workers"]), PATIENCE, "all are busy")
         ebb.send("retire reports id=r1")
         ebb.wait_audit(PATIENCE, ev="retire", reason="request")
@@ -285,6 +292,7 @@ def two_requests():
         chosen = wait_for(lambda: len(r := ebb.audit(ev="retire")) == 4 and r, PATIENCE, "and the last two")
         check({r.get("by") for r in chosen} == {"watch"}, f"by the watch: {chosen}")
         check(sorted(r["slot"] for r in chosen) == [0, 1, 2, 3], f"each another one: {chosen}")
+        ebb.finish()
         check(answers(ebb, "r1", "r2", "r3", "r4") == ["done"] * 4, "and answered")
         check(not ebb.audit(ev="refused"), f"nothing too much: {ebb.audit(ev='refused')}")
         check(all(ebb.journal(ev="end", order=job) for job in jobs), "all jobs were finished")

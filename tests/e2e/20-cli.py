@@ -82,7 +82,7 @@ def with_figures(ebb):
 
     def all_known():
         workers = [worker for pool in ebb.status()["pools"] for worker in pool["workers"]]
-        known = all(w["footprint_bytes"] and w["faults"] is not None and w["state"] != "starting" for w in workers)
+        known = all(w["footprint_bytes"] and w["faults"] is not None and w["state"] in ("ready", "idle") for w in workers)
         return known and ebb.slot("reports", 0)["jobs"]
     wait_for(all_known, PATIENCE, "figures of all workers")
 
@@ -283,8 +283,7 @@ def not_running():
 def send_is_answered_by_an_ebbd_that_stops():
     with Ebb({"thumbs": {}}) as ebb:
         ebb.ready()
-        busy = ebb.order("thumbs", 0, ["work", 6])
-        ebb.wait_journal(PATIENCE, ev="start", order=busy)
+        busy = ebb.begin("thumbs", 0)
         waiting = subprocess.Popen([os.path.join(BUILD, "ebb"), "send", "--run-dir", ebb.run_dir, "--wait", "retire",
                                     "thumbs/0"], stderr=subprocess.PIPE, text=True)
         try:
@@ -300,7 +299,8 @@ def send_is_answered_by_an_ebbd_that_stops():
             waiting.kill()
         ebb.start()
         ebb.wait_audit(PATIENCE, ev="takeover", pool="thumbs", slot=0)
-        ebb.done(busy)
+        ebb.finish()
+        ebb.done(busy["order"])
         check(ebb.run_ebb("send", "--wait", "stop").returncode == DONE, "stop is done when ebbd has ended")
         wait_for(lambda: ebb.process.poll() is not None, PATIENCE, "it has")
         ebb.process = None

@@ -98,7 +98,7 @@ def flat():
             return all(w["footprint_bytes"] for w in ebb.pool("tiny")["workers"])
         wait_for(followed, PATIENCE, "the watch follows all of them")
         wait_for(lambda: set(map_entries(ebb).values()) <= {0, SIZE}, PATIENCE, "an entry a worker, and none for jobs")
-        counts, memory = holdings(ebb)
+        counts, memory = wait_for(lambda: (h := holdings(ebb))[0] == holdings(ebb)[0] and h, PATIENCE, "they are at rest")
         if not map_entries(ebb):
             print("entries of BPF maps are not counted: there are no pins, or no bpftool")
         started = time.monotonic()

@@ -272,11 +272,11 @@ def workers_of_two_users():
                     ["command", "opened", os.path.join(ebb.run_dir, "control"), "O_WRONLY"],
                     ["out of memory first", "scribbled", f"/proc/{pid}/oom_score_adj", 0, 4])
         harm()
-        busy = ebb.order("theirs", 0, ["work", 1])
-        ebb.wait_journal(PATIENCE, ev="start", order=busy)
+        busy = ebb.begin("theirs", 0)["order"]
         ebb.send("retire theirs/0 id=out")
         ebb.wait_audit(PATIENCE, ev="due", pool="theirs")
         harm()
+        ebb.finish()
         check(ebb.done(busy)["pid"] == pid, "its job was its own affair")
         ebb.wait_audit(PATIENCE, ev="done", id="out")
         check(not ebb.audit(ev="exited", pool="ours"), "the other is at rest")

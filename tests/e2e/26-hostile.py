@@ -60,6 +60,7 @@ class Host:
     def close(cls):
         ebb, cls.ebb = cls.ebb, None
         if ebb:
+            ebb.command("hold all what=refill for=10m")  # who comes now would not be released
             for name in ("dropper", "holder", "changer", "martyr"):
                 release(ebb, name)
             with ebb:  # what is left alone has to have ended before ebbd does, since nobody looks after it then
@@ -67,10 +68,17 @@ class Host:
                 wait_for(lambda: not populated(ebb, "dropper"), PATIENCE, "those that were left alone have ended")
 
 
+def somebody_is_in(folder):
+    try:
+        return "populated 1" in read(os.path.join(folder, "cgroup.events"))
+    except FileNotFoundError:
+        return False
+
+
 def populated(ebb, pool):
     """The cgroups of its workers that somebody is in."""
     found = [folder for folder in ebb.cgroups() if os.path.basename(folder).startswith(f"{pool}.")]
-    return [folder for folder in found if "populated 1" in read(os.path.join(folder, "cgroup.events"))]
+    return [folder for folder in found if somebody_is_in(folder)]
 
 
 def mark(ebb, name):
@@ -169,6 +177,15 @@ exit 1
 """
 
 
+def wake(fifo):
+    """Whoever waits at it, if there is somebody."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        pass
+    return True
+
+
 def dies_unleased_and_leaves_a_child_further_down():
     """Its child is in a cgroup of its own within the worker's, where only the leaf tells that somebody is there."""
     with start({"deep": {}}, {"deep": DEEP}, watch=False) as ebb:
@@ -185,9 +202,9 @@ def dies_unleased_and_leaves_a_child_further_down():
         check(warning["reason"] == "unleased" and "left alone" in warning["text"], f"it is said: {warning}")
         ebb.wait_audit(PATIENCE, ev="refill", generation=2)
         check(running(child) and not ebb.audit(ev="signalled"), "nothing was sent to anybody")
+        ebb.command("hold deep what=refill for=10m")
         write(mark(ebb, "deep") + ".end", "")
-        write(mark(ebb, "deep") + ".wait", "\n")
-        wait_for(lambda: not os.path.exists(leaf[0]), PATIENCE, "its cgroup has gone")
+        wait_for(lambda: wake(mark(ebb, "deep") + ".wait") and not populated(ebb, "deep"), PATIENCE, "all end")
 
 
 def ignores_sigterm():

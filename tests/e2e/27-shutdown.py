@@ -150,7 +150,7 @@ STUBBORN = "trap '' TERM; exec 9<>$EBB_LEASE; flock 9; flock -u 9; while :; do s
 
 def what_it_ends_is_not_done():
     """A stop empties the pools: nobody is told that his pool is full, or rolled."""
-    pools = {"late": {"worker": ["--lease", "late", "--late", "2"]}, "busy": {"size": 1}}
+    pools = {"late": {"worker": ["--lease", "late", "--late", "5"]}, "busy": {"size": 1}}
     with Ebb(pools, watch=False, start=False) as ebb:
         ebb.start()
         ebb.wait_audit(PATIENCE, ev="ready", pool="busy")

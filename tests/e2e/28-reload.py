@@ -121,8 +121,8 @@ def between_jobs_one_at_a_time():
         for slot in (0, 1):
             due = ebb.wait_audit(PATIENCE, ev="due", slot=slot)
             check(due["reason"] == "roll", f"the busy ones are due: {due}")
-        status = ebb.pool("reports")
-        check(status["stale"] == 2 and [w["due"] for w in status["workers"]] == ["roll", "roll", None, None], f"{status}")
+        wait_for(lambda: [w["due"] for w in ebb.pool("reports")["workers"]] == ["roll", "roll", None, None], PATIENCE, "shown")
+        check(ebb.pool("reports")["stale"] == 2, f"as of old: {ebb.pool('reports')}")
         finish(ebb, "second")
         rolled(ebb, "reports", 1)
         check(ebb.done(second)["pid"] == b and not ebb.journal(ev="end", order=first), "whoever is done first")

@@ -171,7 +171,7 @@ def reloads():
 
 def late_ones():
     """Slower than ready_timeout: they count as serving, until it is known who they are."""
-    with Ebb({"reports": {"size": 1, "spares": 1, "ready_timeout": "500ms", "worker": ["--lease", "late", "--late", "1.5"]}},
+    with Ebb({"reports": {"size": 1, "spares": 1, "ready_timeout": "500ms", "worker": ["--lease", "late", "--late", "4"]}},
              watch=False) as ebb:
         wait_for(lambda: list(states(ebb).values()) == ["unleased"] * 2, PATIENCE, "both are late")
         settles(ebb, 1, 1)
@@ -201,7 +201,7 @@ def fewer_after_a_restart():
 
 def smaller_beside_one_that_is_left_alone():
     """Another size closes the highest numbers, also where somebody works who never takes its lease."""
-    with Ebb({"reports": {"size": 3, "spares": 1, "ready_timeout": "500ms"}}, watch=False, start=False) as ebb:
+    with Ebb({"reports": {"size": 3, "spares": 1, "ready_timeout": "4s"}}, watch=False, start=False) as ebb:
         script = os.path.join(ebb.home, "lib/job.sh")
         write(script, f"[ $EBB_SLOT = 0 ] && exec {ebb.worker('--lease', 'never')}\nexec {ebb.worker()}\n")
         ebb.pools["reports"]["command"] = f"/bin/sh {script}"

@@ -98,7 +98,7 @@ def reload_goes_the_same_way():
 
 def taken_back():
     """The file says again what it said, while a successor is on its way: nobody is replaced."""
-    with Ebb({"reports": {"refill": "auto", "size": 2, "environment": "V=1", "worker": ["--lease", "late", "--late", "0.7"]}},
+    with Ebb({"reports": {"refill": "auto", "size": 2, "environment": "V=1", "worker": ["--lease", "late", "--late", "2"]}},
              watch=False) as ebb:
         settles(ebb, 2)
         before = pids(ebb)
@@ -245,7 +245,7 @@ def of_those_who_took_no_lease():
 
 def beside_one_that_is_left_alone():
     """One that never comes to its lease serves for itself: a spare that is ready replaces any of the others all the same."""
-    with Ebb({"reports": {"refill": "auto", "size": 3, "ready_timeout": "1s"}}, watch=False, start=False) as ebb:
+    with Ebb({"reports": {"refill": "auto", "size": 3, "ready_timeout": "4s"}}, watch=False, start=False) as ebb:
         script = os.path.join(ebb.home, "lib/job.sh")
         write(script, f"[ $EBB_SLOT = 0 ] && exec {ebb.worker('--lease', 'never')}\nexec {ebb.worker()}\n")
         ebb.pools["reports"]["command"] = f"/bin/sh {script}"

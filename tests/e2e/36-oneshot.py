@@ -95,7 +95,7 @@ def are_waited_for():
         ebb.wait_audit(PATIENCE, ev="due", slot=0)
         ebb.send("resume pieces")
         ebb.wait_audit(PATIENCE, ev="resume", slot=0)
-        check(ebb.slot("pieces", 0)["state"] == "busy", f"it works on: {ebb.slot('pieces', 0)}")
+        wait_for(lambda: ebb.slot("pieces", 0)["state"] == "busy", PATIENCE, "it works on")
         ebb.pools["pieces"]["environment"] = "V=2"
         ebb.configure()
         check(answer(ebb, "reload") == "done", "reloaded")
@@ -127,7 +127,7 @@ def with_a_lease():
         finish(ebb)
         check(ebb.done(order)["pid"] == pid, "it comes to its end")
         ebb.wait_audit(PATIENCE, ev="ready", pool="pieces", generation=2)
-        check(ebb.audit(ev="done", id="retire"), "answered")
+        ebb.wait_audit(PATIENCE, ev="done", id="retire")
         ebb.wait_journal(PATIENCE, ev="ready", pool="idle")
         wait_for(lambda: answer(ebb, "trim idle/0") == "done", PATIENCE, "likewise")
         check(answer(ebb, "retire idle/0") == "done", "one that has not begun goes at once")
@@ -164,9 +164,10 @@ def say(ebb, line):
 
 
 def until_they_fit():
-    with Stage({"pieces": {**BARE, "size": 3}, "service": {}}) as ebb:
+    with Stage({"pieces": {**BARE, "size": 0}, "service": {}}) as ebb:
         ebb.wait_audit(PATIENCE, ev="ready", pool="service")
         check(say(ebb, "hold pieces what=refill for=1m") == "done", "the watch sees no room")
+        ebb.send("scale pieces 3")
         wait_for(lambda: waits(ebb) == [True] * 3, PATIENCE, "pieces wait")
         check(say(ebb, "refill pieces/1") == "done", "but for one")
         pid = ebb.wait_audit(PATIENCE, ev="ready", pool="pieces", slot=1)["pid"]

@@ -402,6 +402,14 @@ class Ebb:
         os.rename(hidden, os.path.join(box, name))
         return self.orders
 
+    def begin(self, pool, slot, *steps, until="finish", **more):
+        """A job that has begun, and after these steps goes on until it is told to finish; the journal's entry."""
+        order = self.order(pool, slot, *steps, ["until", os.path.join(self.spool, until)], **more)
+        return self.wait_journal(PATIENCE, ev="start", order=order)
+
+    def finish(self, until="finish"):
+        write(os.path.join(self.spool, until), "")
+
     def done(self, order, deadline=PATIENCE):
         """Wait until an order has been carried out; the journal's entry."""
         return self.wait_journal(deadline, ev="end", order=order)

@@ -10,6 +10,7 @@ Orders are JSON files, claimed by rename, from SPOOL/<pool>.<slot>/ and then fro
 background, without the lease). Everything is written to SPOOL/journal, one JSON object a line, by one write each.
 """
 import argparse
+import contextlib
 import gc
 import json
 import mmap
@@ -56,6 +57,7 @@ class Worker:
         self.working = set()  # ids of the orders that are being worked on under the lease
         self.kept, self.taken = [], []
         self.order, self.lease = None, None  # of the first thread
+        self.claims = []  # paths, also of what has been begun or put back since
 
     # What an order can ask for.
     def keep(self, mib):
@@ -199,6 +201,8 @@ class Worker:
         job = next(iter(self.working), None)
         self.journal.write("signal", signal=signal.Signals(number).name, job=job)
         if number == signal.SIGTERM and job is None:
+            for claimed in self.claims:
+                self.put_back(claimed)
             sys.exit(0)
 
     def run(self, order):
@@ -227,6 +231,7 @@ class Worker:
                     if name.startswith("."):
                         continue
                     claimed = os.path.join(box, f".{name}.{os.getpid()}")
+                    self.claims.append(claimed)
                     try:
                         os.rename(os.path.join(box, name), claimed)
                     except FileNotFoundError:
@@ -238,8 +243,10 @@ class Worker:
             time.sleep(0.01)
 
     def put_back(self, claimed):
+        """Unless it was begun, or is back."""
         box, name = os.path.split(claimed)
-        os.rename(claimed, os.path.join(box, name[1:].rpartition(".")[0]))
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(claimed, os.path.join(box, name[1:].rpartition(".")[0]))
 
     def without_lease(self, order):
         if order.get("thread"):

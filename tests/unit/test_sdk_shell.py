@@ -132,7 +132,7 @@ class ShellWorker(unittest.TestCase):
             try:
                 with open(helper, encoding="utf-8") as file:
                     return file.read().split()[2] == "Z"
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 return True
         self.assertFalse(gone())
         self.order(b"T")

@@ -30,7 +30,7 @@ ALL = ("5.10", *USUAL, "newest")
 ARCHITECTURES = ("amd64", "arm64")
 # What a machine runs: names of tests/run.py. Of the end-to-end scripts those in which the watch sees and judges.
 CORE = ("bpf/", "e2e/01-", "e2e/02-", "e2e/03-", "e2e/04-", "e2e/05-", "e2e/06-", "e2e/08-", "e2e/09-", "e2e/11-", "e2e/19-", "e2e/21-")
-PATIENCE = 2400
+PATIENCE = 4500
 
 
 class Cell:
