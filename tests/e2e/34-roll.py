@@ -135,6 +135,27 @@ def taken_back_in_a_job():
             check(len(ebb.audit(ev="exited")) == 1, "only the successor went")
 
 
+def taken_back_but_asked_for():
+    """Somebody asked for this worker meanwhile: it goes, though nobody would be replaced for the file's sake."""
+    with Ebb({"reports": {"refill": "auto", "environment": "V=1"}}, watch=False) as ebb:
+        settles(ebb, 1)
+        order, pid = begin(ebb, 0)
+        ebb.pools["reports"]["environment"] = "V=2"
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "taken")
+        ebb.wait_audit(PATIENCE, ev="due", slot=0, reason="roll")
+        ebb.send("retire reports/0 id=one")
+        ebb.wait_audit(PATIENCE, ev="accepted", id="one")
+        ebb.pools["reports"]["environment"] = "V=1"
+        ebb.configure()
+        check(ebb.command("reload")["ev"] == "done", "and taken back")
+        finish(ebb)
+        check(ebb.done(order)["pid"] == pid and answered(ebb, "one") == ("done", None), "it goes after its job")
+        settles(ebb, 1)
+        check(not running(pid), "for good")
+        no_signal_in_a_job(ebb)
+
+
 def jobs_without_end():
     """They keep nobody waiting, and one successor waits for all of them."""
     with Ebb({"reports": {"refill": "auto", "size": 4}}, watch=False) as ebb:
@@ -401,6 +422,6 @@ def ends_at_each_point():
         ends_at(point)
 
 
-main(successor_first, in_batches, without_headroom, reload_goes_the_same_way, taken_back, taken_back_in_a_job, jobs_without_end,
-     command_that_fails, others_ask_meanwhile, of_those_who_took_no_lease, beside_one_that_is_left_alone, holds, answers,
-     with_spares, over_a_restart, ends_at_each_point)
+main(successor_first, in_batches, without_headroom, reload_goes_the_same_way, taken_back, taken_back_in_a_job,
+     taken_back_but_asked_for, jobs_without_end, command_that_fails, others_ask_meanwhile, of_those_who_took_no_lease,
+     beside_one_that_is_left_alone, holds, answers, with_spares, over_a_restart, ends_at_each_point)

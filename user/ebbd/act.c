@@ -114,8 +114,9 @@ static const char *retire_slot(const struct call *call) {
   enum reason reason = reason__find(command->reason);
   if (command->refill == COMMAND_REFILL_NO)
     slot->closed = PLACE_EMPTIED;
-  if (slot->state != EBB_SLOT_DUE && slot->reason == REASON_NONE)
-    slot->reason = reason; /* so that the next ebbd knows, should this be our last deed */
+  /* So that the next ebbd knows, should this be our last deed. A roll can be taken back: who asks now means this worker. */
+  if (slot->reason == (slot->state == EBB_SLOT_DUE ? REASON_ROLL : REASON_NONE))
+    slot->reason = reason;
   first = first && succession__mark(call->keeper, slot, reason, call->now_ns);
   accept(call, PENDING_RETIRE);
   const struct audit_memory memory = {command->footprint_bytes, command->limit_bytes, command->private_bytes,
