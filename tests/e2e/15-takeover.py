@@ -71,6 +71,21 @@ def killed():
         check(not [s for s in ebb.signals() if s["job"] is not None], f"no signal within a job: {ebb.signals()}")
 
 
+def ends_before_it_is_known():
+    """How one that was taken over has ended nobody says: not known to have come to its lease, it is still no failure."""
+    with Ebb({"reports": {"worker": ["--lease", "late", "--late", "60"], "ready_timeout": "60s"}}, watch=False) as ebb:
+        pid = ebb.wait_journal(PATIENCE, ev="up")["pid"]
+        restarted(ebb)
+        ebb.wait_audit(PATIENCE, ev="takeover", pid=pid)
+        os.kill(pid, signal.SIGTERM)  # as if an order of before had reached it
+        ebb.wait_audit(PATIENCE, ev="refill", generation=2)
+        check(not ebb.audit(ev="backoff"), f"at once: {ebb.audit(ev='backoff')}")
+        os.kill(ebb.wait_journal(PATIENCE, ev="up", gen=2)["pid"], signal.SIGKILL)
+        failed = ebb.wait_audit(PATIENCE, ev="backoff", generation=2)
+        check(failed["signal"] == 9, f"but of one's own child it is known: {failed}")
+        ebb.terminate()
+
+
 def told_twice_to_stop():
     with Ebb({"reports": {"size": 2}}) as ebb:
         ebb.ready()
@@ -335,6 +350,6 @@ def came_to_its_lease_by_another_program():
         check(os.listdir(os.path.join(ebb.home, "spool/done")) == ["one"], "its job is done")
 
 
-main(killed, told_twice_to_stop, without_override, without_override_or_board, with_a_title, with_a_title_at_once,
-     with_a_title_as_somebody_else, named_by_a_stranger, numbers_without_gaps,
+main(killed, ends_before_it_is_known, told_twice_to_stop, without_override, without_override_or_board, with_a_title,
+     with_a_title_at_once, with_a_title_as_somebody_else, named_by_a_stranger, numbers_without_gaps,
      never_seen_and_dead_in_a_job, came_to_its_lease_by_another_program)

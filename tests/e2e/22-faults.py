@@ -488,8 +488,6 @@ def an_answer_about_somebody_before():
         start_faulty(ebb, "locks-late")
         ebb.wait_audit(PATIENCE, ev="takeover")
         os.kill(pid, signal.SIGKILL)
-        ebb.wait_audit(PATIENCE, ev="backoff")
-        ebb.send("refill a/0")
         ebb.wait_audit(PATIENCE, ev="refill", generation=2)
         check("fault:" not in read(ebb.log), "it is known later")
         wait_for(lambda: "fault: locks-late" in read(ebb.log), PATIENCE, "what was seen of the first one is known")

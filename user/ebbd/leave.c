@@ -41,9 +41,10 @@ static bool is_recycle_code(const struct config_pool *config, int code) {
   return false;
 }
 
-/* Of one that was not our child, nobody tells how it ended: that is no failure of its pool. */
-static bool is_unknown(const struct audit_end *end) {
-  return end->code < 0 && end->signal < 0;
+/* Of one that was taken over, nobody tells how it ended, nor, where it had not been seen at its lease, whether it had come
+ * there: that is no failure of its pool. */
+static bool is_unknown(const struct slot *slot) {
+  return slot->end.code < 0 && slot->end.signal < 0 && !slot->adopted;
 }
 
 static bool is_piece(const struct slot *slot) {
@@ -130,8 +131,8 @@ static void finish(struct keeper *keeper, struct slot *slot, uint64_t now_ns) {
   const struct config_pool *config = &slot->pool->config;
   const struct slot_end end = {
       .retired = slot->retired,
-      .was_serving = slot->was_serving,
-      .recycled_code = is_recycle_code(config, slot->end.code) || (is_unknown(&slot->end) && !slot->adopted),
+      .was_serving = slot->was_serving || is_unknown(slot),
+      .recycled_code = is_recycle_code(config, slot->end.code) || is_unknown(slot),
       .piece = is_piece(slot),
       .lived_ns = now_ns - slot->born_ns,
       .ready_timeout_ns = config->ready_timeout_ns,
